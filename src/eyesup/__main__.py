@@ -1,0 +1,7 @@
+"""`python -m eyesup`."""
+
+import sys
+
+from eyesup.cli.main import main
+
+sys.exit(main())
