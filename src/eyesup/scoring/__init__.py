@@ -1,0 +1,1 @@
+"""(prediction, truth) -> Score: pure functions, one protocol string each."""

@@ -15,6 +15,8 @@ from eyesup.types.ego import VehicleGeometry as VehicleGeometry
 from eyesup.types.errors import DataError as DataError
 from eyesup.types.errors import EyesUpError as EyesUpError
 from eyesup.types.errors import MissingExtraError as MissingExtraError
+from eyesup.types.finding import Estimate as Estimate
+from eyesup.types.finding import Finding as Finding
 from eyesup.types.labels import SemanticClass as SemanticClass
 from eyesup.types.language import QA as QA
 from eyesup.types.prediction import Prediction as Prediction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 
 import numpy as np
@@ -77,18 +77,22 @@ class Agents:
     poses: np.ndarray
     velocities: np.ndarray
     valid: np.ndarray
-    lights: np.ndarray = field(default=None)  # type: ignore[assignment]  # None becomes zeros
-    bottom_z: np.ndarray = field(default=None)  # type: ignore[assignment]
-    looks: np.ndarray = field(default=None)  # type: ignore[assignment]
+    lights: np.ndarray = None  # type: ignore[assignment]  # None becomes zeros
+    bottom_z: np.ndarray = None  # type: ignore[assignment]
+    looks: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         poses = as_array("agents: poses", self.poses, (None, None, 3), np.float64)
         a, t = poses.shape[:2]
-        zeros = {"lights": ((a, t), np.uint8), "bottom_z": ((a, t), np.float32), "looks": ((a,), np.uint32)}
+        zeros: dict[str, tuple[tuple[int, ...], type]] = {
+            "lights": ((a, t), np.uint8),
+            "bottom_z": ((a, t), np.float32),
+            "looks": ((a,), np.uint32),
+        }
         for name, (shape, dtype) in zeros.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.zeros(shape, dtype))
-        fields = {
+        fields: dict[str, tuple[tuple[int, ...], type]] = {
             "ids": ((a,), np.int64), "kinds": ((a,), np.uint8), "sizes": ((a, 3), np.float32), "poses": ((a, t, 3), np.float64),
             "velocities": ((a, t, 2), np.float32), "valid": ((a, t), np.bool_), **zeros,
         }  # fmt: skip

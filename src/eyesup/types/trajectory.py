@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Trajectory:
 
     poses: np.ndarray
     dt_s: float
-    valid: np.ndarray = field(default=None)  # type: ignore[assignment]
+    valid: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         poses = as_array("trajectory: poses", self.poses, (None, 3), np.float64)

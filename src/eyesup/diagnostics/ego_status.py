@@ -1,0 +1,56 @@
+"""Stratify by how much ego status alone explains (specs: diagnostics section 3; IK-VLA Appendix J).
+
+The gap of a keyframe is the 3 s ADE between the driven path and the constant-velocity + constant-yaw-rate extrapolation. Where it is
+small, ego status suffices and looking earns nothing; where it is large, only vision (or the command) can know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from eyesup.data.source import SampleSource
+from eyesup.evaluation.openloop import evaluate
+from eyesup.evaluation.records import Record, estimate
+from eyesup.models.protocol import Planner
+from eyesup.types import Estimate, Finding
+
+QUANTILE = 0.25
+PROTOCOL = (
+    "Strata of the 3 s gap between the driven path and constant velocity + constant yaw rate: vision-critical = top 25 % of the "
+    "keyframes, ego-dominated = bottom 25 %, cue-active = removing the cue moves the expert's 3 s end point by more than 1 m."
+)
+FIELDS = {"ADE [m]": ("ade_3s", "m"), "L2 at 3 s [m]": ("l2_at_3s", "m"), "collision by 3 s [%]": ("collision_3s", "%")}
+
+
+def strata(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records of each stratum; thresholds are quantiles of the gap over the distinct keyframes given."""
+    gap = {r["key"]: float(r["ego_gap"]) for r in records if r["ego_gap"] is not None}  # type: ignore[arg-type]
+    low, high = np.quantile(list(gap.values()), [QUANTILE, 1 - QUANTILE])
+    known = [record for record in records if record["key"] in gap]
+    return {
+        "all": list(records),
+        f"ego-dominated (gap <= {low:.2f} m)": [r for r in known if gap[r["key"]] <= low],
+        f"vision-critical (gap >= {high:.2f} m)": [r for r in known if gap[r["key"]] >= high],
+        "cue-active": [r for r in records if r["cue_active"]],
+    }
+
+
+def table(by_planner: Mapping[str, Sequence[Record]], field: str, unit: str) -> dict[str, dict[str, Estimate]]:
+    """Rows of planners, columns of strata."""
+    rows = {}
+    for planner, records in by_planner.items():
+        rows[planner] = {f"{name}": estimate(group, field, unit) for name, group in strata(records).items()}
+    return rows
+
+
+def probe(planner: Planner, source: SampleSource, seeds: Sequence[int] = (0,)) -> Finding:
+    """The planner's error by stratum."""
+    groups = strata(evaluate(planner, source, seeds))
+    rows = {
+        name: {title: estimate(group, field, unit) for title, (field, unit) in FIELDS.items()}
+        | {"N": len({r["key"] for r in group})}
+        for name, group in groups.items()
+    }
+    return Finding("ego_status", planner.name, PROTOCOL, rows, settings={"seeds": list(seeds), "quantile": QUANTILE})

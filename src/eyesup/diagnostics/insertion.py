@@ -1,0 +1,163 @@
+"""Counterfactual insertion: put a standing vehicle on the ego's path, and the same vehicle beside it, and see whether the plan minds.
+
+The world's own version of counterfactual stitching (specs: diagnostics section 1; IK-VLA section 4.3.1 and Appendix L), rendered
+instead of pasted: position, scale, light and occlusion are exact, and the expert is re-run in the edited scene, so the right answer
+is known. Text is untouched: ego status, history, command and noise stay those of the original frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from eyesup.data.world import WorldSource, future_trajectory
+from eyesup.evaluation.records import estimate_values
+from eyesup.models.protocol import Planner
+from eyesup.types import Finding, Observation, Scene, Trajectory
+from eyesup.world.render import Renderer
+from eyesup.world.twins import insert_obstacle
+
+HORIZON_S = 3.0
+SHORTER_M = 0.5  # headline threshold of diagnostics section 1
+PROTOCOL = (
+    "Change of the plan's 3 s end point along x (ego frame, negative = shorter) when a standing car is inserted, "
+    "against the unedited frame; same noise, same text. Mean with 95 % bootstrap interval over scenes."
+)
+
+
+@dataclass(frozen=True)
+class InsertionSettings:
+    """What is inserted, and where.
+
+    Attributes:
+        distances_m: Gap along the route from the ego's rear axle to the obstacle's centre.
+        lateral_m: Offset of the control beside the path; the sign is chosen by the world (a verge, never a used lane).
+        per_scene: Keyframes taken from each scene, evenly spread over those that qualify.
+        min_speed_mps: Slower keyframes are left out: there is nothing to shorten.
+        max_scenes: Scenes taken, in order; None takes all.
+    """
+
+    distances_m: tuple[float, ...] = (14.0, 20.0)
+    lateral_m: float = 6.0
+    per_scene: int = 1
+    min_speed_mps: float = 4.0
+    max_scenes: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One frame in three versions; images are (C, H, W, 3) uint8, trajectories the expert's."""
+
+    key: str
+    scene_key: str
+    distance_m: float
+    observation: Observation
+    on_path: Observation
+    off_path: Observation
+    expert: Trajectory
+    expert_on: Trajectory
+    expert_off: Trajectory
+    inserted: Scene
+
+
+def cases(source: WorldSource, settings: InsertionSettings) -> Iterator[Case]:
+    """Render the versions of every qualifying keyframe. All three come from the renderer, none from a JPEG, so they are paired."""
+    chosen = _choose(source, settings)
+    with Renderer(source.store.rig) as renderer:
+        for index, scene_key, step in chosen:
+            scene = source.store.scene(scene_key)
+            base = source[index].observation
+            renderer.load(scene)
+            observation = replace(base, images=renderer.images(step)[None])
+            for distance in settings.distances_m:
+                on = insert_obstacle(scene, step, distance, 0.0)
+                off = insert_obstacle(scene, step, distance, settings.lateral_m)
+                yield Case(
+                    key=base.key,
+                    scene_key=scene_key,
+                    distance_m=distance,
+                    observation=observation,
+                    on_path=replace(base, images=renderer.images(step, agents=on.agents)[None]),
+                    off_path=replace(base, images=renderer.images(step, agents=off.agents)[None]),
+                    expert=future_trajectory(scene, step),
+                    expert_on=future_trajectory(on, step),
+                    expert_off=future_trajectory(off, step),
+                    inserted=on,
+                )
+
+
+def _choose(source: WorldSource, settings: InsertionSettings) -> list[tuple[int, str, int]]:
+    """(index, scene key, step) of keyframes where the ego drives and nothing makes the expert stop anyway."""
+    by_scene: dict[str, list[tuple[int, str, int]]] = {}
+    for index, key in enumerate(source.keys):
+        scene_key, step = key.rsplit("@", 1)
+        scene = source.store.scene(scene_key)
+        future = future_trajectory(scene, int(step))
+        reach = end_point(future)
+        if scene.ego_velocities[int(step), 0] >= settings.min_speed_mps and reach > settings.min_speed_mps * HORIZON_S:
+            by_scene.setdefault(scene_key, []).append((index, scene_key, int(step)))
+    scenes = list(by_scene)[: settings.max_scenes]
+    rows = []
+    for scene_key in scenes:
+        options = by_scene[scene_key]
+        picks = np.linspace(0, len(options) - 1, min(settings.per_scene, len(options)) + 2)[1:-1]
+        rows += [options[round(pick)] for pick in picks]
+    return rows
+
+
+def end_point(trajectory: Trajectory) -> float:
+    """Forward coordinate [m] of a plan at 3 s."""
+    return float(trajectory.poses[round(HORIZON_S / trajectory.dt_s) - 1, 0])
+
+
+def shifts(planner: Planner, versions: Sequence[Case], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Change of the end point (on path, off path) against the original, one per case [m]."""
+    plans = [
+        np.array([end_point(p.trajectory) for p in planner.plan([getattr(c, field) for c in versions], seed)])
+        for field in ("observation", "on_path", "off_path")
+    ]
+    return plans[1] - plans[0], plans[2] - plans[0]
+
+
+def probe(
+    planner: Planner,
+    source: WorldSource,
+    seeds: Sequence[int] = (0,),
+    settings: InsertionSettings | None = None,
+    prepared: Sequence[Case] | None = None,
+) -> Finding:
+    """How much an obstacle on the path shortens the plan, beside the same obstacle off the path and the expert's own change.
+
+    Args:
+        planner: Anything with `plan`.
+        source: A world source with Truth.
+        seeds: Noise seeds; a case's shift is the mean over them.
+        settings: What is inserted.
+        prepared: Cases rendered before (`cases`), to share them between planners.
+    """
+    settings = settings or InsertionSettings()
+    versions = list(prepared) if prepared is not None else list(cases(source, settings))
+    per_seed = [shifts(planner, versions, seed) for seed in seeds]
+    on = np.mean([shift[0] for shift in per_seed], axis=0)
+    off = np.mean([shift[1] for shift in per_seed], axis=0)
+    expert_on = np.array([end_point(c.expert_on) - end_point(c.expert) for c in versions])
+    expert_off = np.array([end_point(c.expert_off) - end_point(c.expert) for c in versions])
+    rows = {}
+    for distance in (*settings.distances_m, None):
+        mask = np.array([distance is None or c.distance_m == distance for c in versions])
+        scenes = [c.scene_key for c, take in zip(versions, mask) if take]
+        columns = {
+            "on path [m]": on[mask],
+            "off path [m]": off[mask],
+            "on - off [m]": (on - off)[mask],
+            f"shorter by > {SHORTER_M:g} m on path [%]": 100.0 * (on < -SHORTER_M)[mask],
+            f"shorter by > {SHORTER_M:g} m off path [%]": 100.0 * (off < -SHORTER_M)[mask],
+            "expert on path [m]": expert_on[mask],
+            "expert off path [m]": expert_off[mask],
+        }
+        label = "all distances" if distance is None else f"{distance:g} m ahead"
+        rows[label] = {name: estimate_values(values, scenes) for name, values in columns.items()}
+    notes = (f"{len(versions)} cases, noise seeds {list(seeds)}.",)
+    return Finding("insertion", planner.name, PROTOCOL, rows, notes, {"seeds": list(seeds), **vars(settings)})
