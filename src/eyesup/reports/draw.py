@@ -101,7 +101,7 @@ def draw_boxes(
     return np.asarray(canvas)
 
 
-def side_by_side(images: Sequence[UInt8[np.ndarray, "H W 3"]], gap: int = 4) -> UInt8[np.ndarray, "h w 3"]:
+def side_by_side(images: Sequence[UInt8[np.ndarray, "H _ 3"]], gap: int = 4) -> UInt8[np.ndarray, "h w 3"]:
     """Images of one height in a row."""
     height = images[0].shape[0]
     spacer = np.full((height, gap, 3), 255, np.uint8)

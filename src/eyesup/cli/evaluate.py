@@ -1,0 +1,75 @@
+"""`eyesup eval`: plan every keyframe of a store and score the plans, beside baselines, by stratum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+
+from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
+from eyesup.data.source import SampleSource, subset
+from eyesup.data.world import WorldSource
+from eyesup.diagnostics.ego_status import PROTOCOL, table
+from eyesup.diagnostics.vision_swap import blanked
+from eyesup.evaluation.openloop import evaluate
+from eyesup.models.baselines.expert import ExpertReplay
+from eyesup.models.load import load_planner
+from eyesup.models.protocol import Planner
+from eyesup.types import Finding
+
+COLUMNS = {"ade_3s": "m", "l2_at_1s": "m", "l2_at_2s": "m", "l2_at_3s": "m", "l2_at_avg": "m", "l2_cumulative_avg": "m",
+           "collision_3s": "%"}  # fmt: skip
+
+
+def evaluation(
+    store: Path,
+    planners: tuple[str, ...] = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
+    out: Path = Path("runs/eval"),
+    seeds: tuple[int, ...] = (0,),
+    blank: bool = False,
+    every: int = 1,
+    expert: bool = True,
+) -> int:
+    """Score planners on every keyframe of a store.
+
+    Records go to OUT/records.jsonl, one line per planner, keyframe and noise seed; an interrupted evaluation goes on where it
+    stopped. Example: eyesup eval runs/world/test --planners ik_vla_tiny constant_velocity --seeds 0 1 2 --blank
+
+    Args:
+        store: Folder made by `eyesup world generate`.
+        planners: Rules, shipped checkpoints or checkpoint folders.
+        out: Folder of the records and the summary.
+        seeds: Noise seeds of planners that sample.
+        blank: Also evaluate each checkpoint with its images replaced by grey.
+        every: Take every k-th keyframe.
+        expert: Add the expert itself (privileged), as the floor.
+    """
+    whole = WorldSource(store, with_map=False)
+    source: SampleSource = subset(whole, whole.keys[::every]) if every > 1 else whole
+    chosen: list[Planner] = [load_planner(name) for name in planners]
+    if blank:
+        chosen += [blanked(planner) for name, planner in zip(planners, list(chosen)) if not name.startswith("constant")]
+    if expert:
+        chosen.append(expert_of(source))
+    by_planner = {}
+    for planner in chosen:
+        with progress_bar(planner.name, len(source) * len(seeds)) as advance:
+            by_planner[planner.name] = evaluate(planner, source, seeds, out / "records.jsonl", progress=advance)
+    findings = [
+        Finding("openloop", f"{field} [{unit}]", PROTOCOL, table(by_planner, field, unit))
+        for field, unit in COLUMNS.items()
+    ]
+    for finding in findings:
+        print_finding(finding)
+    write_json(out / "summary.json", {"findings": findings, "facts": facts(f"eyesup eval {store}")})
+    console.print(f"records: {out / 'records.jsonl'}   summary: {out / 'summary.json'}")
+    return 0
+
+
+def expert_of(source: SampleSource) -> ExpertReplay:
+    """The expert's own futures as a (privileged) planner."""
+    return ExpertReplay({sample.key: sample.truth.future for sample in source if sample.truth})
+
+
+def main(argv: list[str]) -> int:
+    return tyro.cli(evaluation, args=argv, prog="eyesup eval")
