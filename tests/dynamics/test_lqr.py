@@ -6,6 +6,7 @@ import pytest
 from eyesup.dynamics.bicycle import BicycleState, step_bicycle
 from eyesup.dynamics.lqr import Reference, fit_velocity_curvature, lqr_command, simulate, track_step
 from eyesup.geometry.se2 import from_frame, wrap_angle
+from eyesup.types import DataError
 
 DT = 0.1
 STRAIGHT = np.zeros(10)
@@ -92,6 +93,12 @@ def test_fit_of_a_standing_car_is_zero():
     velocity, curvature = fit_velocity_curvature(np.tile([3.0, 4.0, 0.7], (41, 1)))
     np.testing.assert_allclose(velocity, 0.0, atol=1e-12)
     np.testing.assert_allclose(curvature, 0.0, atol=1e-12)
+
+
+def test_a_path_too_short_to_fit_is_refused():
+    with pytest.raises(DataError, match=r"3 pose\(s\), needs at least 4"):
+        fit_velocity_curvature(np.zeros((3, 3)))
+    assert fit_velocity_curvature(np.zeros((4, 3)))[0].shape == (3,)
 
 
 def test_fit_is_batched_and_ignores_the_frame():

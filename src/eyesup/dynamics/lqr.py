@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from eyesup.dynamics.bicycle import STATE_SIZE, BicycleState, step_bicycle
 from eyesup.geometry.se2 import wrap_angle
-from eyesup.types import PACIFICA
+from eyesup.types import PACIFICA, DataError
 
 DT_S = 0.1
 HORIZON_STEPS = 10  # the regulator looks one second ahead
@@ -65,7 +65,12 @@ def fit_velocity_curvature(
     path, so v is a constant matrix times the displacements along the headings; the curvature's is tridiagonal.
 
     Source: NAVSIM's LQR tracker (nuPlan's `tracker_utils`).
+
+    Raises:
+        DataError: Fewer than four poses.
     """
+    if poses.shape[-2] < 4:
+        raise DataError(f"velocity fit: {poses.shape[-2]} pose(s), needs at least 4; sample the path more densely")
     displacement = np.diff(poses[..., :2], axis=-2)
     heading = poses[..., :-1, 2]
     advance = displacement[..., 0] * np.cos(heading) + displacement[..., 1] * np.sin(heading)

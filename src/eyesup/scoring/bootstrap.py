@@ -59,12 +59,12 @@ def mean_interval(
         level: Coverage of the interval.
 
     Raises:
-        DataError: No samples, or as many groups as samples are not given.
+        DataError: There is no sample, or `groups` has another length.
     """
     table = np.atleast_2d(values)
     if table.shape[1] == 0:
         raise DataError("bootstrap: 0 samples; a mean needs at least one")
-    labels = list(range(table.shape[1])) if groups is None else list(groups)
+    labels: list[Hashable] = list(range(table.shape[1]) if groups is None else groups)
     if len(labels) != table.shape[1]:
         raise DataError(f"bootstrap: {len(labels)} group labels for {table.shape[1]} samples; give one per sample")
     sums, counts = _group_sums(table, labels)
@@ -82,7 +82,7 @@ def mean_interval(
 
 def _group_sums(table: np.ndarray, labels: list[Hashable]) -> tuple[np.ndarray, np.ndarray]:
     """(S, G) sums of each group, and its (G,) sizes; groups in order of first appearance."""
-    index = {label: i for i, label in reversed(list(enumerate(dict.fromkeys(labels))))}
+    index = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     member = np.zeros((len(labels), len(index)))
     member[np.arange(len(labels)), [index[label] for label in labels]] = 1.0
     return table @ member, member.sum(axis=0)

@@ -60,7 +60,7 @@ def l2(predictions: Sequence[Prediction], truths: Sequence[Truth]) -> list[Score
     plans, driven, valid = _waypoints(predictions, truths)
     distance = np.where(valid, np.linalg.norm(plans[..., :2] - driven[..., :2], axis=-1), 0.0)
     at = {s: (distance[:, rows - 1], valid[:, rows - 1]) for s, rows in _ROWS_UP_TO.items()}
-    up_to = {s: (distance[:, :rows].mean(axis=1), valid[:, :rows].all(axis=1)) for s, rows in _ROWS_UP_TO.items()}
+    up_to = {s: (distance[:, :rows].mean(axis=1), np.all(valid[:, :rows], axis=1)) for s, rows in _ROWS_UP_TO.items()}
     ade = Score("ade_3s", PROTOCOL, "m", *up_to[HORIZONS_S[-1]])
     return [*_family("l2_at", "m", at), *_family("l2_cumulative", "m", up_to), ade]
 
@@ -71,7 +71,7 @@ def collision(predictions: Sequence[Prediction], truths: Sequence[Truth]) -> lis
     Args, Raises: as `l2`.
     """
     plans, driven, valid = _waypoints(predictions, truths)
-    known = {s: valid[:, :rows].all(axis=1) for s, rows in _ROWS_UP_TO.items()}
+    known = {s: np.all(valid[:, :rows], axis=1) for s, rows in _ROWS_UP_TO.items()}
     scores = []
     for name, poses in (("collision", plans), ("collision_truth", driven)):
         hits = np.array([_hits(path, truth) for path, truth in zip(poses, truths)], dtype=bool).reshape(valid.shape)

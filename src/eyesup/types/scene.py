@@ -44,7 +44,7 @@ class Signals:
 
     def __post_init__(self) -> None:
         s = len(np.asarray(self.ids))
-        t = np.asarray(self.states).shape[1]
+        t = as_array("signals: states", self.states, (s, None), np.uint8).shape[1]
         shapes = {
             "ids": ((s,), np.int64), "poses": ((s, 4), np.float64), "states": ((s, t), np.uint8), "stop_points": ((s, 2), np.float64)
         }  # fmt: skip
@@ -205,6 +205,10 @@ class Scene:
         object.__setattr__(
             self, "keyframes", as_array(f"scene {self.key}: keyframes", self.keyframes, (None,), np.int64)
         )
+        if not (np.isfinite(self.dt_s) and self.dt_s > 0):
+            raise DataError(f"scene {self.key}: dt_s {self.dt_s} s must be finite and positive")
+        if len(self.keyframes) and (self.keyframes.min() < 0 or self.keyframes.max() >= t):
+            raise DataError(f"scene {self.key}: keyframes {self.keyframes.tolist()} leave its steps 0 .. {t - 1}")
         for name, steps in (
             ("agents", self.agents.steps),
             ("signals", self.signals.states.shape[1]),
