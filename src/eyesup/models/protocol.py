@@ -17,8 +17,11 @@ class Planner(Protocol):
         privileged: True when the planner uses more than an Observation (e.g. the expert's future); stamped on every record.
     """
 
-    name: str
-    privileged: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def privileged(self) -> bool: ...
 
     def plan(self, observations: Sequence[Observation], seed: int = 0) -> list[Prediction]:
         """Plan for each observation.

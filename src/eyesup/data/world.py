@@ -1,0 +1,162 @@
+"""Samples from a scene store of the embedded world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from eyesup.types import Command, CueKind, Observation, Sample, Scene, Truth
+from eyesup.types.errors import DataError
+from eyesup.world.ego_view import agents_in_ego_frame, ego_status, future_trajectory, history, map_around
+from eyesup.world.store import CUE_ACTIVE_M, FUTURE_IMAGES_S, TWIN_MARK, SceneStore
+
+Keyframes = Literal["all", "cue_active", "cue_inactive"]
+
+
+class WorldSource:
+    """Samples of a scene store, one per keyframe, ordered by scene and time.
+
+    A sample's key is ``<scene key>@<step>``. The sample of a twin is keyed ``<scene key>~<twin>@<step>``: dropping the part
+    from ``~`` to ``@`` gives the key of the sample it was made from.
+
+    Observation: images of one time, 4 past poses 0.5 s apart, ego status, command from the route. Truth: 5 s at 0.1 s of ego
+    and agents, images 1, 2 and 3 s ahead, labels, questions, the map around the ego, and the tags ``scenario``, ``town``,
+    ``split``, ``seed``, ``cue_active``, ``cue_effect_m``, ``cue_effect_valid``, ``cue_visible_px``, ``ego_gap_m``, ``twin``.
+
+    Args:
+        root: Folder of a finished store.
+        scenario: Take the scenes of one scenario only (or of several).
+        keyframes: ``cue_active`` takes those whose cue moves the expert's plan by more than 1 m, ``cue_inactive`` those where
+            it is known not to; ``all`` takes every one.
+        with_truth: Build the Truth; without it a sample costs three JPEGs.
+        with_map: Put the map around the ego into the Truth.
+        twins: Take the stored twins instead of the logs.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        scenario: str | Sequence[str] | None = None,
+        keyframes: Keyframes = "all",
+        with_truth: bool = True,
+        with_map: bool = True,
+        twins: bool = False,
+    ) -> None:
+        self.store = SceneStore(root)
+        self.name = f"world:{Path(root).name}"
+        self.with_truth = with_truth
+        self.with_map = with_map
+        self._rows = _choose(self.store, scenario, keyframes, twins)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(_sample_key(key, step) for key, step, _ in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        key, step, keyframe = self._rows[index]
+        observation = self._observation(key, step)
+        return Sample(observation, self._truth(key, step, keyframe) if self.with_truth else None)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    def cue_effects(self) -> list[tuple[str, float]]:
+        """Scenario and cue effect [m] of every sample, without opening an image.
+
+        The effect is 0 where it is unknown, and where the cue is an agent that no camera shows.
+        """
+        return [self._scenario_and_effect(key, keyframe) for key, _, keyframe in self._rows]
+
+    def _scenario_and_effect(self, key: str, keyframe: int) -> tuple[str, float]:
+        tags = self._tags(key, self.store.scene(key), keyframe)
+        shown = tags["cue_kind"] != "agent" or tags["cue_visible_px"] > 0
+        return str(tags["scenario"]), float(tags["cue_effect_m"]) if shown and tags["cue_effect_valid"] else 0.0
+
+    def _observation(self, key: str, step: int) -> Observation:
+        scene = self.store.scene(key)
+        return Observation(
+            key=_sample_key(key, step),
+            images=self.store.images(key, step)[None],
+            image_times_s=np.zeros(1),
+            rig=self.store.rig_of(key),
+            ego=ego_status(scene, step),
+            history=history(scene, step),
+            command=Command(scene.maneuvers[step]),
+            vehicle=scene.vehicle,
+        )
+
+    def _truth(self, key: str, step: int, keyframe: int) -> Truth:
+        scene = self.store.scene(key)
+        future = future_trajectory(scene, step)
+        images, times, valid = self._future_images(key, scene, step)
+        return Truth(
+            future=future,
+            agents=agents_in_ego_frame(scene, step, len(future)),
+            vehicle=scene.vehicle,
+            road_map=map_around(scene, step) if self.with_map else None,
+            future_images=images,
+            future_image_times_s=times,
+            future_images_valid=valid,
+            semantics=self.store.labels(key, step) if self.store.has_labels(key, step) else None,
+            qa=self.store.annotations(key).qa[keyframe],
+            tags=self._tags(key, scene, keyframe),
+        )
+
+    def _future_images(self, key: str, scene: Scene, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rig = self.store.rig_of(key)
+        width, height = rig.size_px
+        images = np.zeros((len(FUTURE_IMAGES_S), len(rig), height, width, 3), np.uint8)
+        valid = np.zeros(len(FUTURE_IMAGES_S), bool)
+        stored = self.store.steps(key)
+        for i, seconds in enumerate(FUTURE_IMAGES_S):
+            later = step + round(seconds / scene.dt_s)
+            if later in stored:
+                images[i], valid[i] = self.store.images(key, later), True
+        return images, np.array(FUTURE_IMAGES_S), valid
+
+    def _tags(self, key: str, scene: Scene, keyframe: int) -> dict[str, Any]:
+        annotations = self.store.annotations(key)
+        effect = float(annotations.cue_effect_m[keyframe])
+        known = bool(annotations.cue_effect_valid[keyframe])
+        cue = scene.agents.ids == scene.cue.id if scene.cue.kind is CueKind.AGENT else np.zeros(len(scene.agents), bool)
+        return {
+            "scenario": "", "town": "", "split": "", "seed": 0, "twin": "", **scene.tags,
+            "cue_kind": scene.cue.kind.name.lower(), "cue_id": scene.cue.id, "cue_effect_m": effect, "cue_effect_valid": known,
+            "cue_active": known and effect > CUE_ACTIVE_M, "cue_visible_px": int(annotations.visible_px[keyframe][cue].sum()),
+            "ego_gap_m": float(annotations.ego_gap_m[keyframe]),
+        }  # fmt: skip
+
+
+def _choose(
+    store: SceneStore, scenario: str | Sequence[str] | None, keyframes: Keyframes, twins: bool
+) -> list[tuple[str, int, int]]:
+    """(scene key, step, index among the scene's keyframes) of every sample."""
+    wanted = {scenario} if isinstance(scenario, str) else set(scenario) if scenario is not None else None
+    scenarios = {row["key"]: row["scenario"] for row in store.manifest["scenes"]}
+    known = set(scenarios.values())
+    if wanted is not None and not wanted <= known:
+        raise DataError(f"no scenario {sorted(wanted - known)} in {store.root}; it holds {sorted(known)}")
+    rows = []
+    for key in store.twin_keys if twins else store.keys:
+        if wanted is None or scenarios[key] in wanted:
+            take = _takes(store, key, keyframes)
+            rows += [(key, step, k) for k, step in enumerate(store.keyframes(key)) if take[k]]
+    return rows
+
+
+def _takes(store: SceneStore, key: str, keyframes: Keyframes) -> np.ndarray:
+    if keyframes == "all":
+        return np.ones(len(store.keyframes(key)), bool)
+    annotations = store.annotations(key)
+    active = annotations.cue_effect_m > CUE_ACTIVE_M
+    return annotations.cue_effect_valid & (active if keyframes == "cue_active" else ~active)
+
+
+def _sample_key(key: str, step: int) -> str:
+    return key if TWIN_MARK in key else f"{key}@{step}"

@@ -1,0 +1,19 @@
+"""Losses of trajectory decoders, diffusion or regression."""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def trajectory_loss(
+    prediction: Float[Tensor, "B T A"], target: Float[Tensor, "B T A"], valid: Bool[Tensor, "B T"]
+) -> Float[Tensor, ""]:
+    """Mean squared error over valid waypoints and their dimensions; 0 when none is valid.
+
+    For a diffusion decoder prediction and target are noise (|| eps - eps_theta ||^2, specs/ik_vla section 4) or, by
+    `DiffusionConfig.prediction`, x_0 or v; for a regressor they are normalised trajectories.
+    """
+    error = (prediction.float() - target.float()).square().mean(dim=-1)  # (B, T)
+    weight = valid.to(error.dtype)
+    return (error * weight).sum() / weight.sum().clamp(min=1)
