@@ -108,7 +108,7 @@ def test_shares_are_those_of_the_stored_keyframes(tmp_path, fake_world):
     assert share(np.zeros(0, bool)) == 0.0
 
 
-@pytest.mark.parametrize("stop_at", [0, 1, 3])
+@pytest.mark.parametrize("stop_at", [0, 2])
 def test_an_interrupted_run_continues_to_the_same_bytes(tmp_path, fake_world, monkeypatch, stop_at):
     generate(config(tmp_path / "whole", twins=True), show_progress=False)
     simulate, count = module.simulate, Counter()
@@ -276,7 +276,7 @@ def test_bad_settings_are_refused(tmp_path, changes, message):
 
 
 def test_the_real_world_is_the_same_for_one_and_two_workers(tmp_path):
-    settings = {"logs": 2, "width_px": 64, "height_px": 36, "duration_s": 9.0, "twins": True, "twins_per_log": 1}
+    settings = {"logs": 2, "width_px": 64, "height_px": 36, "duration_s": 8.0, "twins": True, "twins_per_log": 1}
     for workers in (1, 2):
         generate(config(tmp_path / str(workers), workers=workers, **settings), show_progress=False)
     assert content(tmp_path / "1") == content(tmp_path / "2")

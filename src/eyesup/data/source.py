@@ -20,7 +20,8 @@ class SampleSource(Protocol):
         keys: Key of each sample, in order; unique.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     @property
     def keys(self) -> Sequence[str]: ...

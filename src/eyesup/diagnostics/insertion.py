@@ -15,7 +15,7 @@ import numpy as np
 from eyesup.data.world import WorldSource, future_trajectory
 from eyesup.evaluation.records import estimate_values
 from eyesup.models.protocol import Planner
-from eyesup.types import Finding, Observation, Scene, Trajectory
+from eyesup.types import Finding, Observation, Trajectory
 from eyesup.world.render import Renderer
 from eyesup.world.twins import insert_obstacle
 
@@ -59,52 +59,57 @@ class Case:
     expert: Trajectory
     expert_on: Trajectory
     expert_off: Trajectory
-    inserted: Scene
 
 
 def cases(source: WorldSource, settings: InsertionSettings) -> Iterator[Case]:
     """Render the versions of every qualifying keyframe. All three come from the renderer, none from a JPEG, so they are paired."""
-    chosen = _choose(source, settings)
-    with Renderer(source.store.rig) as renderer:
-        for index, scene_key, step in chosen:
-            scene = source.store.scene(scene_key)
-            base = source[index].observation
-            renderer.load(scene)
-            observation = replace(base, images=renderer.images(step)[None])
-            for distance in settings.distances_m:
-                on = insert_obstacle(scene, step, distance, 0.0)
-                off = insert_obstacle(scene, step, distance, settings.lateral_m)
-                yield Case(
-                    key=base.key,
-                    scene_key=scene_key,
-                    distance_m=distance,
-                    observation=observation,
-                    on_path=replace(base, images=renderer.images(step, agents=on.agents)[None]),
-                    off_path=replace(base, images=renderer.images(step, agents=off.agents)[None]),
-                    expert=future_trajectory(scene, step),
-                    expert_on=future_trajectory(on, step),
-                    expert_off=future_trajectory(off, step),
-                    inserted=on,
-                )
+    for scene_key, rows in _choose(source, settings).items():
+        with Renderer(source.store.rig_of(scene_key)) as renderer:
+            renderer.load(source.store.scene(scene_key))
+            for index, step in rows:
+                for distance in settings.distances_m:
+                    yield _case(source, renderer, index, scene_key, step, distance, settings.lateral_m)
 
 
-def _choose(source: WorldSource, settings: InsertionSettings) -> list[tuple[int, str, int]]:
-    """(index, scene key, step) of keyframes where the ego drives and nothing makes the expert stop anyway."""
-    by_scene: dict[str, list[tuple[int, str, int]]] = {}
+def _case(
+    source: WorldSource, renderer: Renderer, index: int, scene_key: str, step: int, distance_m: float, lateral_m: float
+) -> Case:
+    scene = source.store.scene(scene_key)
+    base = source[index].observation
+    on = insert_obstacle(scene, step, distance_m, 0.0)
+    off = insert_obstacle(scene, step, distance_m, lateral_m)
+    return Case(
+        key=base.key,
+        scene_key=scene_key,
+        distance_m=distance_m,
+        observation=replace(base, images=renderer.images(step)[None]),
+        on_path=replace(base, images=renderer.images(step, agents=on.agents)[None]),
+        off_path=replace(base, images=renderer.images(step, agents=off.agents)[None]),
+        expert=future_trajectory(scene, step),
+        expert_on=future_trajectory(on, step),
+        expert_off=future_trajectory(off, step),
+    )
+
+
+def _choose(source: WorldSource, settings: InsertionSettings) -> dict[str, list[tuple[int, int]]]:
+    """Scene key -> (index, step) of keyframes where the ego drives and nothing makes the expert stop anyway."""
+    by_scene: dict[str, list[tuple[int, int]]] = {}
     for index, key in enumerate(source.keys):
-        scene_key, step = key.rsplit("@", 1)
-        scene = source.store.scene(scene_key)
-        future = future_trajectory(scene, int(step))
-        reach = end_point(future)
-        if scene.ego_velocities[int(step), 0] >= settings.min_speed_mps and reach > settings.min_speed_mps * HORIZON_S:
-            by_scene.setdefault(scene_key, []).append((index, scene_key, int(step)))
-    scenes = list(by_scene)[: settings.max_scenes]
-    rows = []
-    for scene_key in scenes:
-        options = by_scene[scene_key]
-        picks = np.linspace(0, len(options) - 1, min(settings.per_scene, len(options)) + 2)[1:-1]
-        rows += [options[round(pick)] for pick in picks]
-    return rows
+        scene_key, text = key.rsplit("@", 1)
+        scene, step = source.store.scene(scene_key), int(text)
+        reach = end_point(future_trajectory(scene, step))
+        if scene.ego_velocities[step, 0] >= settings.min_speed_mps and reach > settings.min_speed_mps * HORIZON_S:
+            by_scene.setdefault(scene_key, []).append((index, step))
+    return {
+        scene_key: _spread(options, settings.per_scene)
+        for scene_key, options in list(by_scene.items())[: settings.max_scenes]
+    }
+
+
+def _spread(options: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """`count` of them, evenly apart, none at the very ends."""
+    picks = np.linspace(0, len(options) - 1, min(count, len(options)) + 2)[1:-1]
+    return [options[round(pick)] for pick in picks]
 
 
 def end_point(trajectory: Trajectory) -> float:

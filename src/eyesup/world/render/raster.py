@@ -43,6 +43,9 @@ class Order(IntEnum):
 def _pipe() -> p3.GraphicsPipe:
     """The rasteriser; made once per process."""
     p3.loadPrcFileData("eyesup", _SETTINGS)
+    # Unsorted: the default sorts by memory address, so coplanar edges would depend on what was drawn before.
+    bins = p3.CullBinManager.getGlobalPtr()
+    bins.setBinType(bins.findBin("opaque"), p3.CullBinManager.BT_unsorted)
     pipe = p3.GraphicsPipeSelection.getGlobalPtr().makeModulePipe("p3tinydisplay")
     if pipe is None:
         raise EyesUpError("panda3d has no p3tinydisplay software rasteriser here; run: pip install panda3d==1.10.16")

@@ -96,10 +96,9 @@ class Renderer:
             raise DataError(f"renderer: step {step} outside the scene's 0..{len(scene) - 1}")
         agents = scene.agents if agents is None else agents
         signals = scene.signals if signals is None else signals
-        if agents.steps != len(scene) or signals.states.shape[1] != len(scene):
-            raise DataError(
-                f"renderer: edited agents have {agents.steps} and signals {signals.states.shape[1]} steps, the scene {len(scene)}"
-            )
+        known = min(agents.steps, signals.states.shape[1])  # an edited scene may end earlier than the one loaded
+        if step >= known:
+            raise DataError(f"renderer: step {step} outside the 0..{known - 1} of the edited agents or signals")
         x, y, heading = scene.ego_poses[step].tolist()
         self._ego.setPosHpr(x, y, 0.0, np.degrees(heading), 0.0, 0.0)
         self._static.around_ego.setPos(x, y, 0.0)
