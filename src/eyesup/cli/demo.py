@@ -9,7 +9,8 @@ from pathlib import Path
 import tyro
 
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
-from eyesup.cli.evaluate import expert_of
+from eyesup.cli.evaluate import expert_of, with_noise
+from eyesup.data.source import subset
 from eyesup.data.world import WorldSource
 from eyesup.diagnostics import ego_status, insertion, next_source
 from eyesup.diagnostics.vision_swap import blanked
@@ -24,13 +25,14 @@ from eyesup.types import Estimate, Finding, Sample
 from eyesup.world.generate import GenerateConfig, generate
 
 MODEL = "ik_vla_tiny"
+NEXT_SOURCE_EVERY = 4  # keyframes
 BASELINES = ("constant_velocity", "ego_mlp_tiny")
 TABLES = {"ade_3s": ("ADE over 3 s", "m"), "l2_at_3s": ("L2 at 3 s", "m"), "l2_at_avg": ("L2 at-t, mean of 1/2/3 s", "m"),
           "l2_cumulative_avg": ("L2 cumulative, mean of 1/2/3 s", "m"), "collision_3s": ("collision by 3 s", "%")}  # fmt: skip
 OPENLOOP = "Protocol eyesup-openloop-v1: ego frame, rear axle, six waypoints of 0.5 s; exact oriented boxes. "
 
 
-def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, seeds: tuple[int, ...] = (0, 1)) -> int:
+def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, noise: int = 3) -> int:
     """Generate an unseen test split, plan it with IK-VLA and baselines, insert obstacles, write report.html and summary.json.
 
     Safe to repeat: what is finished is kept. Example: eyesup demo --out runs/demo --logs 30
@@ -39,22 +41,22 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, seed
         out: Folder of everything the demo makes.
         model: Shipped checkpoint or checkpoint folder of the planner under test.
         logs: Test logs of 20 s to generate; towns and seeds that training never saw.
-        seeds: Noise seeds of the planner.
+        noise: Noise seeds per keyframe.
     """
     started = time.perf_counter()
     console.rule("1/4 the world: unseen towns, traffic, cameras")
     world = generate(GenerateConfig(out=out / "world", split="test", logs=logs, workers=2))
     source = WorldSource(out / "world", with_map=False)
     console.rule("2/4 planning every keyframe")
-    planner = load_planner(model)
+    planner = with_noise(load_planner(model), noise)
     expert = expert_of(source)
     planners: list[Planner] = [planner, blanked(planner), *map(load_planner, BASELINES), expert]
-    records = plan_all(planners, source, seeds, out)
+    records = plan_all(planners, source, out)
     console.rule("3/4 what if there were a car on the path?")
-    finding, versions = insert(planner, source, seeds)
+    finding, versions = insert(planner, source)
     probes = [finding]
     if isinstance(planner, next_source.NextSourcePlanner):
-        probes.append(next_source.probe(planner, source, seeds[:1]))
+        probes.append(next_source.probe(planner, subset(source, source.keys[::NEXT_SOURCE_EVERY])))
     for found in probes:
         print_finding(found)
     console.rule("4/4 report")
@@ -66,12 +68,12 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, seed
             scores_section(tables, world.cue_share, world.rho),
             insertion_section(finding, planner, versions),
             *([Section("The next visual state", findings=probes[1:])] if probes[1:] else []),
-            pictures_section(planner, source, seeds[0]),
+            pictures_section(planner, source),
         ],
         {
             **facts(f"eyesup demo --logs {logs}"),
             "took": f"{time.perf_counter() - started:.0f} s",
-            "noise seeds": str(list(seeds)),
+            "noise seeds": str(noise),
         },
     )
     report = write(page, out / "report.html")
@@ -80,14 +82,12 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, seed
     return 0
 
 
-def plan_all(
-    planners: Sequence[Planner], source: WorldSource, seeds: Sequence[int], out: Path
-) -> dict[str, list[Record]]:
+def plan_all(planners: Sequence[Planner], source: WorldSource, out: Path) -> dict[str, list[Record]]:
     """Records of every planner, kept in one file so that a repeated demo does not plan again."""
     by_planner = {}
     for planner in planners:
-        with progress_bar(planner.name, len(source) * len(seeds)) as advance:
-            by_planner[planner.name] = evaluate(planner, source, seeds, out / "records.jsonl", progress=advance)
+        with progress_bar(planner.name, len(source)) as advance:
+            by_planner[planner.name] = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance)
     return by_planner
 
 
@@ -102,13 +102,13 @@ def score_tables(records: Mapping[str, Sequence[Record]]) -> list[Finding]:
     return tables
 
 
-def insert(planner: Planner, source: WorldSource, seeds: Sequence[int]) -> tuple[Finding, list[insertion.Case]]:
+def insert(planner: Planner, source: WorldSource) -> tuple[Finding, list[insertion.Case]]:
     """The insertion probe, and the cases it was made on."""
     settings = insertion.InsertionSettings()
     with console.status("rendering edited scenes"):
         versions = list(insertion.cases(source, settings))
     with console.status("planning them"):
-        return insertion.probe(planner, source, seeds, settings, versions), versions
+        return insertion.probe(planner, source, settings=settings, prepared=versions), versions
 
 
 def headline(records: Mapping[str, Sequence[Record]], name: str, finding: Finding) -> str:
@@ -179,7 +179,7 @@ def _before_after(planner: Planner, versions: Sequence[insertion.Case], rows: in
     return pictures
 
 
-def pictures_section(planner: Planner, source: WorldSource, seed: int) -> Section:
+def pictures_section(planner: Planner, source: WorldSource) -> Section:
     """Per scenario the keyframes at which its cue matters most, and one at random."""
     rows = []
     maps = WorldSource(source.store.root, with_map=True)
@@ -187,7 +187,7 @@ def pictures_section(planner: Planner, source: WorldSource, seed: int) -> Sectio
         sample: Sample = maps[index]
         if sample.truth is None:
             continue
-        plan = planner.plan([sample.observation], seed)[0]
+        plan = planner.plan([sample.observation])[0]
         plans = {planner.name: plan.trajectory, "expert": sample.truth.future}
         cue = sample.truth.tags.get("cue_id", -1)
         effect = float(sample.truth.tags.get("cue_effect_m", 0.0))

@@ -25,7 +25,7 @@ def evaluation(
     store: Path,
     planners: tuple[str, ...] = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
     out: Path = Path("runs/eval"),
-    seeds: tuple[int, ...] = (0,),
+    noise: int = 5,
     blank: bool = False,
     every: int = 1,
     expert: bool = True,
@@ -33,28 +33,28 @@ def evaluation(
     """Score planners on every keyframe of a store.
 
     Records go to OUT/records.jsonl, one line per planner, keyframe and noise seed; an interrupted evaluation goes on where it
-    stopped. Example: eyesup eval runs/world/test --planners ik_vla_tiny constant_velocity --seeds 0 1 2 --blank
+    stopped. Example: eyesup eval runs/world/test --planners ik_vla_tiny constant_velocity --blank
 
     Args:
         store: Folder made by `eyesup world generate`.
         planners: Rules, shipped checkpoints or checkpoint folders.
         out: Folder of the records and the summary.
-        seeds: Noise seeds of planners that sample.
+        noise: Noise seeds per keyframe of planners that sample; each is scored by itself.
         blank: Also evaluate each checkpoint with its images replaced by grey.
         every: Take every k-th keyframe.
         expert: Add the expert itself (privileged), as the floor.
     """
     whole = WorldSource(store, with_map=False)
     source: SampleSource = subset(whole, whole.keys[::every]) if every > 1 else whole
-    chosen: list[Planner] = [load_planner(name) for name in planners]
+    chosen: list[Planner] = [with_noise(load_planner(name), noise) for name in planners]
     if blank:
         chosen += [blanked(planner) for name, planner in zip(planners, list(chosen)) if not name.startswith("constant")]
     if expert:
         chosen.append(expert_of(source))
     by_planner = {}
     for planner in chosen:
-        with progress_bar(planner.name, len(source) * len(seeds)) as advance:
-            by_planner[planner.name] = evaluate(planner, source, seeds, out / "records.jsonl", progress=advance)
+        with progress_bar(planner.name, len(source)) as advance:
+            by_planner[planner.name] = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance)
     findings = [
         Finding("openloop", f"{field} [{unit}]", PROTOCOL, table(by_planner, field, unit))
         for field, unit in COLUMNS.items()
@@ -64,6 +64,13 @@ def evaluation(
     write_json(out / "summary.json", {"findings": findings, "facts": facts(f"eyesup eval {store}")})
     console.print(f"records: {out / 'records.jsonl'}   summary: {out / 'summary.json'}")
     return 0
+
+
+def with_noise(planner: Planner, count: int) -> Planner:
+    """The planner giving `count` alternatives per plan, one per noise seed, where it samples at all."""
+    if hasattr(planner, "num_samples"):
+        planner.num_samples = count
+    return planner
 
 
 def expert_of(source: SampleSource) -> ExpertReplay:

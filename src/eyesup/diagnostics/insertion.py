@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eyesup.data.world import WorldSource, future_trajectory
+from eyesup.evaluation.openloop import alternatives
 from eyesup.evaluation.records import estimate_values
 from eyesup.models.protocol import Planner
-from eyesup.types import Finding, Observation, Trajectory
+from eyesup.types import Finding, Observation, Prediction, Trajectory
 from eyesup.world.render import Renderer
 from eyesup.world.twins import insert_obstacle
 
@@ -117,10 +118,16 @@ def end_point(trajectory: Trajectory) -> float:
     return float(trajectory.poses[round(HORIZON_S / trajectory.dt_s) - 1, 0])
 
 
+def expected_end_point(prediction: Prediction) -> float:
+    """The same for a prediction: the mean over its alternatives (noise seeds), where it has several."""
+    singles = alternatives(prediction)
+    return float(np.mean([end_point(single.trajectory) for single in singles]))
+
+
 def shifts(planner: Planner, versions: Sequence[Case], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Change of the end point (on path, off path) against the original, one per case [m]."""
     plans = [
-        np.array([end_point(p.trajectory) for p in planner.plan([getattr(c, field) for c in versions], seed)])
+        np.array([expected_end_point(p) for p in planner.plan([getattr(c, field) for c in versions], seed)])
         for field in ("observation", "on_path", "off_path")
     ]
     return plans[1] - plans[0], plans[2] - plans[0]

@@ -10,7 +10,7 @@ from eyesup.evaluation.records import Record, append_records, read_records
 from eyesup.models.protocol import Planner
 from eyesup.scoring import openloop
 from eyesup.scoring.ego_gap import ego_gap
-from eyesup.types import Prediction, Sample, Truth
+from eyesup.types import Prediction, Sample, Trajectory, Truth
 
 BATCH = 32
 TAGS = ("scenario", "town", "split", "cue_active", "cue_effect_m")
@@ -32,7 +32,7 @@ def evaluate(
         seeds: Noise seeds; a planner without noise gives the same record for each.
         out: Records file (JSON lines). Records it already holds for this planner are not computed again.
         batch_size: Observations per call of `plan`.
-        progress: Called with the number of records just made.
+        progress: Called with the number of keyframes just planned.
 
     Returns:
         All records of this planner, those read from `out` included.
@@ -51,17 +51,32 @@ def evaluate(
                 append_records(out, made)
             records += made
             if progress:
-                progress(len(made))
+                progress(len(fresh))
     return records
 
 
 def score_batch(planner: Planner, samples: Sequence[Sample], seed: int) -> list[Record]:
-    """Plan and score some samples with one noise seed."""
+    """Plan and score some samples with one noise seed; of a planner that gives alternatives each is scored by itself."""
     predictions = planner.plan([sample.observation for sample in samples], seed)
-    return [to_record(planner, sample, prediction, seed) for sample, prediction in zip(samples, predictions)]
+    return [
+        to_record(planner, sample, single, seed, index)
+        for sample, prediction in zip(samples, predictions)
+        for index, single in enumerate(alternatives(prediction))
+    ]
 
 
-def to_record(planner: Planner, sample: Sample, prediction: Prediction, seed: int) -> Record:
+def alternatives(prediction: Prediction) -> list[Prediction]:
+    """Each alternative as a plan of its own; the plan itself where there are none.
+
+    Alternatives differ in noise only, so they are noise seeds that share one pass of encoder and language model.
+    """
+    if prediction.samples is None:
+        return [prediction]
+    dt_s = prediction.trajectory.dt_s
+    return [Prediction(prediction.key, Trajectory(poses, dt_s)) for poses in prediction.samples]
+
+
+def to_record(planner: Planner, sample: Sample, prediction: Prediction, seed: int, alternative: int = 0) -> Record:
     """One line: who planned what with which privileges, and every score by name (None where it is not measurable)."""
     truth = _truth(sample)
     scores = openloop.evaluate([prediction], [truth])
@@ -71,6 +86,7 @@ def to_record(planner: Planner, sample: Sample, prediction: Prediction, seed: in
         "key": sample.key,
         "scene": sample.key.rsplit("@", 1)[0],
         "seed": seed,
+        "alternative": alternative,
         "protocol": openloop.PROTOCOL,
         "privileged": planner.privileged or sample.observation.privileged,
         **{name: truth.tags.get(name) for name in TAGS},

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# How the shipped checkpoints (src/eyesup/models/shipped/) were made: the recipe and every seed. About two hours on two cores.
+# Interrupted, it goes on where it stopped: generation and training are both resumable.
+#
+#   tools/make_checkpoints.sh [FOLDER]     default FOLDER: runs/shipped
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out="${1:-runs/shipped}"
+run=.venv/bin/eyesup
+export OMP_WAIT_POLICY=PASSIVE
+
+train() { # recipe, folder, options
+  local recipe=$1 folder=$2
+  shift 2
+  if [ -d "$folder/final" ]; then return; fi
+  if [ -d "$folder/checkpoints" ]; then $run train "$recipe" --out "$folder" --resume; else
+    $run train "$recipe" --out "$folder" "$@"
+  fi
+}
+
+encoder_mix=(--scenarios red_light 2 lead_brakes 1 stopped_car 1 free_drive 1 curve 0.5)
+$run world generate --out "$out/encoder_train" --split train --logs 110 --seed 7 --workers 2 "${encoder_mix[@]}"
+$run world generate --out "$out/encoder_val" --split val --logs 8 --seed 7 --workers 2
+$run world generate --out "$out/train" --split train --logs 300 --workers 2
+$run world generate --out "$out/val" --split val --logs 20 --workers 2
+
+train encoder_tiny "$out/encoder" --data "$out/encoder_train" --val "$out/encoder_val" --steps 2600
+train ik_vla_tiny "$out/ik_vla_tiny" --data "$out/train" --val "$out/val" --encoder "$out/encoder/final" --features "$out/features"
+train ego_mlp "$out/ego_mlp_tiny" --data "$out/train" --val "$out/val"
+
+for name in ik_vla_tiny ego_mlp_tiny; do
+  mkdir -p "src/eyesup/models/shipped/$name"
+  cp -r "$out/$name/final/." "src/eyesup/models/shipped/$name/"
+done
