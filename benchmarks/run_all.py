@@ -1,7 +1,7 @@
 """Run every benchmark, print its table, and keep what it printed in benchmarks/results/.
 
-    python benchmarks/run_all.py              # all of them
-    python benchmarks/run_all.py render       # some, by name
+python benchmarks/run_all.py              # all of them
+python benchmarks/run_all.py render       # some, by name
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main(names: list[str]) -> int:
     failed = []
     for name in names or BENCHMARKS:
         print(f"== {name}", flush=True)
-        done = subprocess.run([sys.executable, str(HERE / f"{name}.py")], stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, str(HERE / f"{name}.py")], stdout=subprocess.PIPE, text=True, check=False
+        )
         print(done.stdout, flush=True)
         if done.returncode:
             failed.append(name)

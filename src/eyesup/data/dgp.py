@@ -29,6 +29,9 @@ KINDS: dict[str, AgentKind] = {
 }  # fmt: skip
 LIDAR = "LIDAR"
 
+# DDAD's front cameras by the names of the `front3` rig.
+FRONT3 = {"CAMERA_05": "front_left", "CAMERA_01": "front", "CAMERA_06": "front_right"}
+
 
 class DgpScene:
     """One scene folder (it holds exactly one ``scene_*.json``); indexing reads a sample, in time order.

@@ -19,6 +19,9 @@ from eyesup.data.restricted_pickle import load_pickle
 from eyesup.types import AgentKind, Agents, Camera, CameraRig
 from eyesup.types.errors import DataError
 
+# nuScenes' front cameras by the names of the `front3` rig.
+FRONT3 = {"CAM_FRONT_LEFT": "front_left", "CAM_FRONT": "front", "CAM_FRONT_RIGHT": "front_right"}
+
 KINDS: dict[str, AgentKind] = {
     "car": AgentKind.CAR, "truck": AgentKind.TRUCK, "trailer": AgentKind.TRUCK, "bus": AgentKind.BUS,
     "construction_vehicle": AgentKind.TRUCK, "bicycle": AgentKind.BICYCLE, "motorcycle": AgentKind.MOTORCYCLE,

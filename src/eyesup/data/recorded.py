@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,6 +69,11 @@ class RecordedFrame:
         """The named cameras in the given order."""
         rig = self.rig.select(tuple(cameras))
         return replace(self, rig=rig, images=self.images[[self.rig.names.index(name) for name in cameras]])
+
+    def renamed(self, names: Mapping[str, str]) -> RecordedFrame:
+        """The cameras of `names` (old name -> new name) in that order, so that a model finds the ones it was trained with."""
+        chosen = self.select(tuple(names))
+        return replace(chosen, rig=CameraRig(tuple(replace(camera, name=names[camera.name]) for camera in chosen.rig)))
 
     def resized(self, width_px: int, height_px: int) -> RecordedFrame:
         """Images scaled (not cropped) to another size, calibration with them."""
