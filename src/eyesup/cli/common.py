@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -86,9 +87,9 @@ def print_finding(finding: Finding) -> None:
 
 
 def to_json(value: object) -> object:
-    """Findings and estimates as plain JSON values."""
+    """Findings and estimates as plain JSON values; what is not a number (a mean of nothing) is null."""
     if isinstance(value, Estimate):
-        return asdict(value)
+        return to_json(asdict(value))
     if isinstance(value, Finding):
         return {
             name: to_json(getattr(value, name))
@@ -98,6 +99,8 @@ def to_json(value: object) -> object:
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from tyro.conf import Positional
 
 from eyesup import catalog
 from eyesup.cli.common import console, facts, print_finding, write_json
@@ -14,8 +15,8 @@ from eyesup.models.load import load_planner
 
 
 def diagnose(
-    planner: str,
-    store: Path,
+    planner: Positional[str],
+    store: Positional[Path],
     probes: tuple[str, ...] = ("ego_status", "vision_swap", "insertion"),
     seeds: tuple[int, ...] = (0,),
     out: Path = Path("runs/diagnose"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import tyro
+from tyro.conf import Positional
 
+from eyesup import catalog
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
 from eyesup.data.source import SampleSource, subset
 from eyesup.data.world import WorldSource
@@ -13,16 +16,16 @@ from eyesup.diagnostics.ego_status import PROTOCOL, table
 from eyesup.diagnostics.vision_swap import blanked
 from eyesup.evaluation.openloop import evaluate
 from eyesup.models.baselines.expert import ExpertReplay
-from eyesup.models.load import load_planner
+from eyesup.models.load import load_planner, shipped
 from eyesup.models.protocol import Planner
-from eyesup.types import Finding
+from eyesup.types import DataError, Finding
 
 COLUMNS = {"ade_3s": "m", "l2_at_1s": "m", "l2_at_2s": "m", "l2_at_3s": "m", "l2_at_avg": "m", "l2_cumulative_avg": "m",
            "collision_3s": "%"}  # fmt: skip
 
 
 def evaluation(
-    store: Path,
+    store: Positional[Path],
     planners: tuple[str, ...] = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
     out: Path = Path("runs/eval"),
     noise: int = 5,
@@ -44,17 +47,20 @@ def evaluation(
         every: Take every k-th keyframe.
         expert: Add the expert itself (privileged), as the floor.
     """
+    if noise < 1 or every < 1:
+        raise DataError(f"--noise {noise} and --every {every} must be at least 1")
     whole = WorldSource(store, with_map=False)
     source: SampleSource = subset(whole, whole.keys[::every]) if every > 1 else whole
-    chosen: list[Planner] = [with_noise(load_planner(name), noise) for name in planners]
+    chosen: list[tuple[Planner, str]] = [(with_noise(load_planner(n), noise), stamp(n, noise)) for n in planners]
     if blank:
-        chosen += [blanked(planner) for name, planner in zip(planners, list(chosen)) if not name.startswith("constant")]
+        chosen += [(blanked(p), mark) for name, (p, mark) in zip(planners, list(chosen)) if name not in catalog.RULES]
     if expert:
-        chosen.append(expert_of(source))
+        chosen.append((expert_of(source), ""))
     by_planner = {}
-    for planner in chosen:
+    for planner, mark in chosen:
         with progress_bar(planner.name, len(source)) as advance:
-            by_planner[planner.name] = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance)
+            records = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance, stamp=mark)
+            by_planner[planner.name] = records
     findings = [
         Finding("openloop", f"{field} [{unit}]", PROTOCOL, table(by_planner, field, unit))
         for field, unit in COLUMNS.items()
@@ -64,6 +70,13 @@ def evaluation(
     write_json(out / "summary.json", {"findings": findings, "facts": facts(f"eyesup eval {store}")})
     console.print(f"records: {out / 'records.jsonl'}   summary: {out / 'summary.json'}")
     return 0
+
+
+def stamp(name: str, noise: int) -> str:
+    """What must not have changed for records to be reused: the weights behind the name, and the number of noise seeds."""
+    weights = shipped().get(name, Path(name)) / "model.safetensors"
+    digest = hashlib.blake2b(weights.read_bytes(), digest_size=6).hexdigest() if weights.exists() else "rule"
+    return f"{digest} x {noise}"
 
 
 def with_noise(planner: Planner, count: int) -> Planner:

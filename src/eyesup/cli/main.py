@@ -66,6 +66,9 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a full disk, a folder without permission: the machine's, not a bug's
+        print(f"error: {error}; what is finished is kept, mend it and repeat the command", file=sys.stderr)
+        return 1
 
 
 def run_group(module: str, argv: list[str], extra: str) -> int:

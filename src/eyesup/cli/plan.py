@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 from PIL import Image
 from rich.table import Table
+from tyro.conf import Positional
 
 from eyesup.cli.common import console, facts, write_json
 from eyesup.data.folder import read_frames
@@ -22,7 +23,11 @@ PICTURE_WIDTH_PX = 640  # small images are enlarged to about this width per came
 
 
 def plan(
-    frames: Path, model: str = "ik_vla_tiny", out: Path = Path("runs/plan"), seed: int = 0, question: str | None = None
+    frames: Positional[Path],
+    model: str = "ik_vla_tiny",
+    out: Path = Path("runs/plan"),
+    seed: int = 0,
+    question: str | None = None,
 ) -> int:
     """Plan 3 s ahead for a folder of frames; saves the overlay of each frame and plans.json.
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from eyesup.types import Command, CueKind, Observation, Sample, Scene, Truth
+from eyesup.types import CameraRig, Command, CueKind, Observation, Sample, Scene, Truth
 from eyesup.types.errors import DataError
 from eyesup.world.ego_view import agents_in_ego_frame, ego_status, future_trajectory, history, map_around
 from eyesup.world.store import CUE_ACTIVE_M, FUTURE_IMAGES_S, TWIN_MARK, SceneStore
 
-Keyframes = Literal["all", "cue_active", "cue_inactive"]
+Keyframes = Literal["all", "cue_active", "cue_inactive", "labelled"]
+Images = Literal["all", "present", "none"]
 
 
 class WorldSource:
@@ -30,8 +32,10 @@ class WorldSource:
         root: Folder of a finished store.
         scenario: Take the scenes of one scenario only (or of several).
         keyframes: ``cue_active`` takes those whose cue moves the expert's plan by more than 1 m, ``cue_inactive`` those where
-            it is known not to; ``all`` takes every one.
-        with_truth: Build the Truth; without it a sample costs three JPEGs.
+            it is known not to, ``labelled`` those with class labels of every pixel; ``all`` takes every one.
+        images: What is decoded, which is most of a sample's cost: ``all`` of them, the ``present`` ones without those 1, 2 and
+            3 s ahead, or ``none``: the Observation's are black then, and the Truth has no labels either.
+        with_truth: Build the Truth.
         with_map: Put the map around the ego into the Truth.
         twins: Take the stored twins instead of the logs.
     """
@@ -41,12 +45,14 @@ class WorldSource:
         root: str | Path,
         scenario: str | Sequence[str] | None = None,
         keyframes: Keyframes = "all",
+        images: Images = "all",
         with_truth: bool = True,
         with_map: bool = True,
         twins: bool = False,
     ) -> None:
         self.store = SceneStore(root)
         self.name = f"world:{Path(root).name}"
+        self.images = images
         self.with_truth = with_truth
         self.with_map = with_map
         self._rows = _choose(self.store, scenario, keyframes, twins)
@@ -66,6 +72,10 @@ class WorldSource:
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
+    def place(self, index: int) -> tuple[str, int]:
+        """Scene key in the store, and step, of a sample."""
+        return self._rows[index][:2]
+
     def cue_effects(self) -> list[tuple[str, float]]:
         """Scenario and cue effect [m] of every sample, without opening an image.
 
@@ -79,12 +89,12 @@ class WorldSource:
         return str(tags["scenario"]), float(tags["cue_effect_m"]) if shown and tags["cue_effect_valid"] else 0.0
 
     def _observation(self, key: str, step: int) -> Observation:
-        scene = self.store.scene(key)
+        scene, rig = self.store.scene(key), self.store.rig_of(key)
         return Observation(
             key=_sample_key(key, step),
-            images=self.store.images(key, step)[None],
+            images=_black_images(1, rig) if self.images == "none" else self.store.images(key, step)[None],
             image_times_s=np.zeros(1),
-            rig=self.store.rig_of(key),
+            rig=rig,
             ego=ego_status(scene, step),
             history=history(scene, step),
             command=Command(scene.maneuvers[step]),
@@ -94,7 +104,8 @@ class WorldSource:
     def _truth(self, key: str, step: int, keyframe: int) -> Truth:
         scene = self.store.scene(key)
         future = future_trajectory(scene, step)
-        images, times, valid = self._future_images(key, scene, step)
+        images, times, valid = self._future_images(key, scene, step) if self.images == "all" else (None, None, None)
+        labelled = self.images != "none" and self.store.has_labels(key, step)
         return Truth(
             future=future,
             agents=agents_in_ego_frame(scene, step, len(future)),
@@ -103,15 +114,13 @@ class WorldSource:
             future_images=images,
             future_image_times_s=times,
             future_images_valid=valid,
-            semantics=self.store.labels(key, step) if self.store.has_labels(key, step) else None,
+            semantics=self.store.labels(key, step) if labelled else None,
             qa=self.store.annotations(key).qa[keyframe],
             tags=self._tags(key, scene, keyframe),
         )
 
     def _future_images(self, key: str, scene: Scene, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rig = self.store.rig_of(key)
-        width, height = rig.size_px
-        images = np.zeros((len(FUTURE_IMAGES_S), len(rig), height, width, 3), np.uint8)
+        images = _black_images(len(FUTURE_IMAGES_S), self.store.rig_of(key)).copy()
         valid = np.zeros(len(FUTURE_IMAGES_S), bool)
         stored = self.store.steps(key)
         for i, seconds in enumerate(FUTURE_IMAGES_S):
@@ -153,6 +162,8 @@ def _choose(
 def _takes(store: SceneStore, key: str, keyframes: Keyframes) -> np.ndarray:
     if keyframes == "all":
         return np.ones(len(store.keyframes(key)), bool)
+    if keyframes == "labelled":
+        return np.array([store.has_labels(key, step) for step in store.keyframes(key)], bool)
     annotations = store.annotations(key)
     active = annotations.cue_effect_m > CUE_ACTIVE_M
     return annotations.cue_effect_valid & (active if keyframes == "cue_active" else ~active)
@@ -160,3 +171,15 @@ def _takes(store: SceneStore, key: str, keyframes: Keyframes) -> np.ndarray:
 
 def _sample_key(key: str, step: int) -> str:
     return key if TWIN_MARK in key else f"{key}@{step}"
+
+
+def _black_images(frames: int, rig: CameraRig) -> np.ndarray:
+    """Read-only zeros, one array for all samples: a list of thousands of them stays small."""
+    return _zeros((frames, len(rig), *rig.size_px[::-1], 3))
+
+
+@lru_cache(maxsize=8)
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
+    zeros = np.zeros(shape, np.uint8)
+    zeros.setflags(write=False)
+    return zeros

@@ -14,7 +14,7 @@ from eyesup.data.source import SampleSource
 from eyesup.evaluation.openloop import evaluate
 from eyesup.evaluation.records import Record, estimate
 from eyesup.models.protocol import Planner
-from eyesup.types import Estimate, Finding
+from eyesup.types import DataError, Estimate, Finding
 
 QUANTILE = 0.25
 PROTOCOL = (
@@ -27,6 +27,8 @@ FIELDS = {"ADE [m]": ("ade_3s", "m"), "L2 at 3 s [m]": ("l2_at_3s", "m"), "colli
 def strata(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Records of each stratum; thresholds are quantiles of the gap over the distinct keyframes given."""
     gap = {r["key"]: float(r["ego_gap"]) for r in records if r["ego_gap"] is not None}  # type: ignore[arg-type]
+    if not gap:
+        raise DataError(f"none of {len(records)} records has 3 s of truth; strata need a source with it")
     low, high = np.quantile(list(gap.values()), [QUANTILE, 1 - QUANTILE])
     known = [record for record in records if record["key"] in gap]
     return {

@@ -16,7 +16,7 @@ from eyesup.data.world import WorldSource, future_trajectory
 from eyesup.evaluation.openloop import alternatives
 from eyesup.evaluation.records import estimate_values
 from eyesup.models.protocol import Planner
-from eyesup.types import Finding, Observation, Prediction, Trajectory
+from eyesup.types import DataError, Finding, Observation, Prediction, Trajectory
 from eyesup.world.render import Renderer
 from eyesup.world.twins import insert_obstacle
 
@@ -24,7 +24,8 @@ HORIZON_S = 3.0
 SHORTER_M = 0.5  # headline threshold of diagnostics section 1
 PROTOCOL = (
     "Change of the plan's 3 s end point along x (ego frame, negative = shorter) when a standing car is inserted, "
-    "against the unedited frame; same noise, same text. Mean with 95 % bootstrap interval over scenes."
+    "against the unedited frame; same noise, same text. Frames in which no camera shows the car, and those without room for "
+    "the control beside the road, are left out. Mean with 95 % bootstrap interval over scenes."
 )
 
 
@@ -33,7 +34,7 @@ class InsertionSettings:
     """What is inserted, and where.
 
     Attributes:
-        distances_m: Gap along the route from the ego's rear axle to the obstacle's centre.
+        distances_m: Gap along the route from the ego's front bumper to the obstacle's rear.
         lateral_m: Offset of the control beside the path; the sign is chosen by the world (a verge, never a used lane).
         per_scene: Keyframes taken from each scene, evenly spread over those that qualify.
         min_speed_mps: Slower keyframes are left out: there is nothing to shorten.
@@ -63,22 +64,30 @@ class Case:
 
 
 def cases(source: WorldSource, settings: InsertionSettings) -> Iterator[Case]:
-    """Render the versions of every qualifying keyframe. All three come from the renderer, none from a JPEG, so they are paired."""
+    """Render the versions of every qualifying keyframe. All three come from the renderer, none from a JPEG, so they are paired.
+
+    Cases are left out where the obstacle cannot be seen (a lead vehicle hides it) and where no control fits beside the road.
+    """
     for scene_key, rows in _choose(source, settings).items():
         with Renderer(source.store.rig_of(scene_key)) as renderer:
             renderer.load(source.store.scene(scene_key))
             for index, step in rows:
                 for distance in settings.distances_m:
-                    yield _case(source, renderer, index, scene_key, step, distance, settings.lateral_m)
+                    case = _case(source, renderer, index, scene_key, step, distance, settings.lateral_m)
+                    if case is not None and (case.on_path.images != case.observation.images).any():
+                        yield case
 
 
 def _case(
     source: WorldSource, renderer: Renderer, index: int, scene_key: str, step: int, distance_m: float, lateral_m: float
-) -> Case:
+) -> Case | None:
     scene = source.store.scene(scene_key)
     base = source[index].observation
     on = insert_obstacle(scene, step, distance_m, 0.0)
-    off = insert_obstacle(scene, step, distance_m, lateral_m)
+    try:
+        off = insert_obstacle(scene, step, distance_m, lateral_m)
+    except DataError:  # no room beside the road
+        return None
     return Case(
         key=base.key,
         scene_key=scene_key,
@@ -151,6 +160,11 @@ def probe(
     """
     settings = settings or InsertionSettings()
     versions = list(prepared) if prepared is not None else list(cases(source, settings))
+    if not versions:
+        raise DataError(
+            f"insertion: no keyframe of {source.name} fits; it needs an ego at {settings.min_speed_mps:g} m/s or more "
+            f"and a free road of {max(settings.distances_m):g} m"
+        )
     per_seed = [shifts(planner, versions, seed) for seed in seeds]
     on = np.mean([shift[0] for shift in per_seed], axis=0)
     off = np.mean([shift[1] for shift in per_seed], axis=0)

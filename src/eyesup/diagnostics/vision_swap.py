@@ -11,7 +11,7 @@ from eyesup.data.source import SampleSource
 from eyesup.evaluation.openloop import evaluate
 from eyesup.evaluation.records import Record, estimate, estimate_values, group_by
 from eyesup.models.protocol import Planner
-from eyesup.types import Estimate, Finding, Observation, Prediction
+from eyesup.types import DataError, Estimate, Finding, Observation, Prediction
 
 GREY = 128
 PROTOCOL = (
@@ -47,14 +47,25 @@ def blanked(planner: Planner) -> Edited:
 
 
 def swapped(planner: Planner, source: SampleSource) -> Edited:
-    """The planner shown the images of a sample half the source away (another scene)."""
-    position = {key: index for index, key in enumerate(source.keys)}
+    """The planner shown the images of a sample of another scene, always the same one, about half the source away."""
+    partner = partners(source.keys)
 
     def edit(observation: Observation) -> Observation:
-        other = source[(position[observation.key] + len(source) // 2) % len(source)].observation
-        return replace(observation, images=other.images)
+        return replace(observation, images=source[partner[observation.key]].observation.images)
 
     return Edited(planner, edit, f"{planner.name}, images of another scene")
+
+
+def partners(keys: Sequence[str]) -> dict[str, int]:
+    """Key -> row of the sample whose images it is shown. Raises DataError when all samples are of one scene."""
+    scenes = [key.split("@")[0].split("~")[0] for key in keys]  # a twin shows its log's scene
+    if len(set(scenes)) < 2:
+        raise DataError(f"images of another scene: all {len(keys)} samples are of one scene, at least two are needed")
+    count = len(keys)
+    return {
+        key: next(o for o in ((row + count // 2 + s) % count for s in range(count)) if scenes[o] != scenes[row])
+        for row, key in enumerate(keys)
+    }
 
 
 def probe(planner: Planner, source: SampleSource, seeds: Sequence[int] = (0,)) -> Finding:
@@ -72,7 +83,7 @@ def probe(planner: Planner, source: SampleSource, seeds: Sequence[int] = (0,)) -
         if variant is not true_records:
             rows[name] |= {
                 "worse by [m]": paired(true_records, variant, "ade_3s"),
-                "reliance": 1.0 - true_ade / ade.mean,
+                "reliance": 1.0 - true_ade / ade.mean if ade.mean else 0.0,
             }
     return Finding("vision_swap", planner.name, PROTOCOL, rows, settings={"seeds": list(seeds)})
 

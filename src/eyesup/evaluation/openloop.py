@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from eyesup.data.source import SampleSource
-from eyesup.evaluation.records import Record, append_records, read_records
+from eyesup.evaluation.records import Record, append_records, group_by, read_records
 from eyesup.models.protocol import Planner
 from eyesup.scoring import openloop
 from eyesup.scoring.ego_gap import ego_gap
-from eyesup.types import Prediction, Sample, Trajectory, Truth
+from eyesup.types import DataError, Prediction, Sample, Trajectory, Truth
 
 BATCH = 32
 TAGS = ("scenario", "town", "split", "cue_active", "cue_effect_m")
@@ -23,6 +23,7 @@ def evaluate(
     out: Path | None = None,
     batch_size: int = BATCH,
     progress: Callable[[int], None] | None = None,
+    stamp: str = "",
 ) -> list[Record]:
     """Records of all keyframes under all noise seeds, in the protocol of `scoring.openloop`.
 
@@ -30,14 +31,15 @@ def evaluate(
         planner: Receives Observations only; the Truth stays here.
         source: Samples with Truth.
         seeds: Noise seeds; a planner without noise gives the same record for each.
-        out: Records file (JSON lines). Records it already holds for this planner are not computed again.
+        out: Records file (JSON lines). Keyframes of this source that it already holds for this planner are not planned again.
         batch_size: Observations per call of `plan`.
         progress: Called with the number of keyframes just planned.
+        stamp: Tells planners of one name apart (weights, number of alternatives): records with another stamp are not reused.
 
     Returns:
-        All records of this planner, those read from `out` included.
+        All records of this planner on this source, those read from `out` included.
     """
-    records = [r for r in read_records(out) if r["planner"] == planner.name and r["seed"] in seeds] if out else []
+    records = _finished(read_records(out), planner, source, seeds, stamp) if out else []
     done = {(r["key"], r["seed"]) for r in records}
     for rows in _batches(len(source), batch_size):
         todo = [seed for seed in seeds if any((source.keys[row], seed) not in done for row in rows)]
@@ -46,7 +48,7 @@ def evaluate(
         samples = [source[row] for row in rows]
         for seed in todo:
             fresh = [sample for sample in samples if (sample.key, seed) not in done]
-            made = score_batch(planner, fresh, seed)
+            made = score_batch(planner, fresh, seed, stamp)
             if out:
                 append_records(out, made)
             records += made
@@ -55,13 +57,27 @@ def evaluate(
     return records
 
 
-def score_batch(planner: Planner, samples: Sequence[Sample], seed: int) -> list[Record]:
+def _finished(
+    records: Sequence[Record], planner: Planner, source: SampleSource, seeds: Sequence[int], stamp: str
+) -> list[Record]:
+    """The records that need not be made again. A keyframe whose alternatives were cut short by a kill is not among them."""
+    keys = set(source.keys)
+    ours = {
+        (r["key"], r["seed"], r["alternative"]): r  # the last, where a keyframe was planned again
+        for r in records
+        if r["planner"] == planner.name and r["seed"] in seeds and r["key"] in keys and r.get("stamp", "") == stamp
+    }
+    plans = group_by(ours.values(), lambda r: (r["key"], r["seed"])).values()
+    return [r for plan in plans if len(plan) == plan[0].get("alternatives", len(plan)) for r in plan]
+
+
+def score_batch(planner: Planner, samples: Sequence[Sample], seed: int, stamp: str = "") -> list[Record]:
     """Plan and score some samples with one noise seed; of a planner that gives alternatives each is scored by itself."""
     predictions = planner.plan([sample.observation for sample in samples], seed)
     return [
-        to_record(planner, sample, single, seed, index)
-        for sample, prediction in zip(samples, predictions)
-        for index, single in enumerate(alternatives(prediction))
+        to_record(planner, sample, single, seed, index) | {"alternatives": len(singles), "stamp": stamp}
+        for sample, singles in zip(samples, map(alternatives, predictions))
+        for index, single in enumerate(singles)
     ]
 
 
@@ -97,7 +113,7 @@ def to_record(planner: Planner, sample: Sample, prediction: Prediction, seed: in
 
 def _truth(sample: Sample) -> Truth:
     if sample.truth is None:
-        raise ValueError(f"sample {sample.key} has no Truth; evaluation needs a source with it")
+        raise DataError(f"sample {sample.key} has no Truth; evaluation needs a source with it")
     return sample.truth
 
 

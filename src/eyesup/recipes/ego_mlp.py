@@ -9,7 +9,6 @@ from eyesup.data.world import WorldSource
 from eyesup.models.baselines.ego_mlp import EgoMLP, EgoMLPConfig
 from eyesup.recipes.base import Inputs, RunConfig
 from eyesup.recipes.validation import OpenLoopValidation, validation_samples
-from eyesup.recipes.world_parts import PixelFreeSamples
 from eyesup.training.checkpoint import write_folder
 from eyesup.training.config import GroupConfig, TrainConfig
 from eyesup.training.loop import FINAL_FOLDER, TrainResult
@@ -30,11 +29,9 @@ class EgoMLPRun(RunConfig):
 
     def execute(self, inputs: Inputs, folder: Path, resume: bool, resume_command: str, quiet: bool) -> TrainResult:
         terminal = Terminal(self.train.steps, 0, quiet)
-        samples = PixelFreeSamples(WorldSource(inputs.data, with_map=False))
+        samples = list(WorldSource(inputs.data, images="none", with_map=False))
         model = EgoMLP(self.model)
-        losses = model.fit(
-            [samples[row] for row in range(len(samples))], self.train.seed, self.train.steps, self.train.groups[0].lr
-        )
+        losses = model.fit(samples, self.train.seed, self.train.steps, self.train.groups[0].lr)
         metrics = {"loss/total": losses[-1]} | self._validate(model, inputs)
         log = MetricsLog(folder, 0, self.train.tensorboard)
         for step in range(self.train.log_every, len(losses), self.train.log_every):

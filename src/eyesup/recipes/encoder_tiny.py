@@ -24,22 +24,10 @@ from eyesup.nn.vision.encoder import VisionConfig
 from eyesup.nn.vision.images import ImageRule
 from eyesup.objectives.dense_labels import dense_label_losses
 from eyesup.recipes.base import Inputs, LoopConfig
-from eyesup.recipes.world_parts import split_key
 from eyesup.training.checkpoint import write_json
 from eyesup.training.config import GroupConfig, TrainConfig
 from eyesup.training.loop import Task
-from eyesup.types import (
-    Agents,
-    Command,
-    DataError,
-    EgoStatus,
-    Maneuver,
-    Observation,
-    Sample,
-    SemanticClass,
-    Trajectory,
-    Truth,
-)
+from eyesup.types import DataError, SemanticClass
 
 IMAGE_RULE_FILE = "image.json"  # beside encoder.json: the crop and size the encoder was trained with
 GROUPS = {
@@ -50,27 +38,12 @@ GROUPS = {
 }
 
 
-class LabelledSamples:
-    """Keyframes of a store that carry class labels: images and labels at t = 0, nothing of the future."""
-
-    def __init__(self, root: Path) -> None:
-        source = WorldSource(root)
-        self.store = source.store
-        self.keys = [key for key in source.keys if self.store.has_labels(*split_key(key))]
-        if not self.keys:
-            raise DataError(f"{root} holds no labelled keyframes; generate the store with labels")
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, row: int) -> Sample:
-        scene, step = split_key(self.keys[row])
-        observation = Observation(
-            key=self.keys[row], images=self.store.images(scene, step)[None], image_times_s=np.zeros(1), rig=self.store.rig,
-            ego=EgoStatus((0.0, 0.0)), history=Trajectory(np.zeros((0, 3)), -0.5), command=Command(Maneuver.KEEP_FORWARD),
-        )  # fmt: skip
-        truth = Truth(Trajectory(np.zeros((0, 3)), 0.5), Agents.empty(1), semantics=self.store.labels(scene, step))
-        return Sample(observation, truth)
+def labelled_keyframes(root: Path) -> WorldSource:
+    """Keyframes of a store that carry class labels, with the images at t = 0 only; DataError when there are none."""
+    source = WorldSource(root, keyframes="labelled", images="present", with_map=False)
+    if not len(source):
+        raise DataError(f"{root} holds no labelled keyframes; generate the store with labels")
+    return source
 
 
 @dataclass(frozen=True)
@@ -133,7 +106,7 @@ class EncoderRun(LoopConfig):
         return Task(
             model=model,
             objective=dense_label_losses,
-            source=LabelledSamples(inputs.data),
+            source=labelled_keyframes(inputs.data),
             collate=processor,
             validate=self._validation(processor, inputs),
             export=self._export,  # type: ignore[arg-type]
@@ -142,7 +115,7 @@ class EncoderRun(LoopConfig):
     def _validation(self, processor: EncoderProcessor, inputs: Inputs) -> DenseValidation | None:
         if inputs.val is None:
             return None
-        samples = LabelledSamples(inputs.val)
+        samples = labelled_keyframes(inputs.val)
         rows = np.unique(np.linspace(0, len(samples) - 1, self.val_samples).astype(int))
         return DenseValidation([processor([samples[int(row)] for row in part]) for part in _chunks(rows, 8)])
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eyesup.data.source import SampleSource
 from eyesup.data.world import WorldSource
 from eyesup.models.ik_vla.planner import IKVLAPlanner, build, export
 from eyesup.models.ik_vla.presets import IKVLAPreset, preset
@@ -26,7 +27,7 @@ from eyesup.objectives.ik_vla import IKVLAObjective
 from eyesup.recipes.base import Inputs, LoopConfig
 from eyesup.recipes.encoder_tiny import trained_image_rule
 from eyesup.recipes.validation import OpenLoopValidation, validation_samples
-from eyesup.recipes.world_parts import PixelFreeSamples, PreparedSamples, TokenCollate, world_features
+from eyesup.recipes.world_parts import PreparedSamples, TokenCollate, world_features
 from eyesup.training.config import GroupConfig, TrainConfig
 from eyesup.training.features import encoder_fingerprint
 from eyesup.training.loop import Task
@@ -71,9 +72,8 @@ class IKVLARun(LoopConfig):
 
     def task(self, inputs: Inputs, quiet: bool) -> Task:
         terminal = Terminal(0, 0, quiet)
-        source = WorldSource(inputs.data, with_map=False)
-        samples = PixelFreeSamples(source)
-        chosen = with_data_normalizer(self._with_weights(inputs), samples)
+        source = WorldSource(inputs.data, images="none", with_map=False)  # the model trains on cached tokens
+        chosen = with_data_normalizer(self._with_weights(inputs), source)
         encoder = self._encoder(chosen, inputs)
         model, processor = build(chosen, self.train.seed, encoder)
         encode = token_encoder(model.encoder, processor, source.store.rig.names)
@@ -83,7 +83,7 @@ class IKVLARun(LoopConfig):
         model.fit_token_stats(store.sample_tokens(STATISTICS_FRAMES))
         features = store.at(chosen.processor.horizons_s)
         variants = self.text_variants if chosen.processor.question_rate > 0 else 1
-        prepared = PreparedSamples(samples, processor, self.train.seed, variants)
+        prepared = PreparedSamples(source, processor, self.train.seed, variants)
         pad = {"input_ids": int(processor.tokenizer.pad_token_id), "labels": IGNORED_LABEL}
         return Task(
             model=model,
@@ -125,10 +125,10 @@ class IKVLARun(LoopConfig):
         return OpenLoopValidation(samples, lambda model: IKVLAPlanner(model, processor))  # type: ignore[arg-type]
 
 
-def with_data_normalizer(chosen: IKVLAPreset, samples: PixelFreeSamples) -> IKVLAPreset:
+def with_data_normalizer(chosen: IKVLAPreset, source: SampleSource) -> IKVLAPreset:
     """Trajectory range measured on the training samples."""
     processor = chosen.processor
-    futures = [samples[row].truth.future for row in range(len(samples))]  # type: ignore[union-attr]
+    futures = [sample.truth.future for sample in source if sample.truth is not None]
     plans = [future.resampled(processor.waypoint_dt_s, processor.waypoints) for future in futures]
     return replace(chosen, processor=replace(processor, normalizer=fit_normalizer(plans)))
 

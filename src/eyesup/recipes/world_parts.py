@@ -1,4 +1,4 @@
-"""The world's store as training wants it: frames by identity, samples without pixels, prompts tokenised once."""
+"""The world's store as training wants it: frames by identity, prompts tokenised once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyesup.data.world import WorldSource, ego_status, future_trajectory, history
+from eyesup.data.source import SampleSource
+from eyesup.data.world import WorldSource
 from eyesup.nn.language.model import positions
 from eyesup.training.features import Encode, FeatureStore, encode_features
 from eyesup.training.metrics_log import Terminal
-from eyesup.types import Agents, Command, Observation, Sample, Truth
-from eyesup.world.store import TWIN_MARK
+from eyesup.types import Sample
+from eyesup.world.store import FUTURE_IMAGES_S
 
-HORIZONS_S = (1.0, 2.0, 3.0)  # of the frames that the world stores; every run takes some of them
 NO_TOKENS = (np.zeros((1, 1)), np.zeros((1, 1, 1)), np.zeros(1, bool))  # stand-ins; `TokenCollate` adds the real ones
 VISUAL_TENSORS = ("current_tokens", "future_tokens", "future_valid")
 
@@ -27,55 +27,21 @@ VISUAL_TENSORS = ("current_tokens", "future_tokens", "future_valid")
 class WorldFrames:
     """Frames of a world source; identity is (scene, step), so an image shared by several samples is decoded once."""
 
-    def __init__(self, source: WorldSource, horizons_s: tuple[float, ...] = HORIZONS_S) -> None:
-        self.store, self.keys, self.horizons_s = source.store, source.keys, horizons_s
+    def __init__(self, source: WorldSource, horizons_s: tuple[float, ...] = FUTURE_IMAGES_S) -> None:
+        self.source, self.keys, self.horizons_s = source, source.keys, horizons_s
 
     def frame_ids(self, row: int) -> tuple[str | None, ...]:
-        scene, step = split_key(self.keys[row])
-        stored = set(self.store.steps(scene))
+        scene, step = self.source.place(row)
+        stored = set(self.source.store.steps(scene))
         return tuple(f"{scene}#{s}" if s in stored else None for s in self._steps(scene, step))
 
     def frame(self, row: int, slot: int) -> np.ndarray:
-        scene, step = split_key(self.keys[row])
-        return self.store.images(scene, self._steps(scene, step)[slot])
+        scene, step = self.source.place(row)
+        return self.source.store.images(scene, self._steps(scene, step)[slot])
 
     def _steps(self, scene: str, step: int) -> tuple[int, ...]:
-        dt_s = self.store.scene(scene).dt_s
+        dt_s = self.source.store.scene(scene).dt_s
         return (step, *(step + round(h / dt_s) for h in self.horizons_s))
-
-
-def split_key(key: str) -> tuple[str, int]:
-    """Scene key and step of a sample's key (see `WorldSource`); a twin is a scene of its own."""
-    scene, step = key.rsplit("@", 1)
-    return (key if TWIN_MARK in scene else scene), int(step)
-
-
-class PixelFreeSamples:
-    """The samples of a world source with black images and no agents: all that a model on cached tokens needs.
-
-    Decoding a sample's twelve JPEGs takes longer than a training step of the tiny model.
-    """
-
-    def __init__(self, source: WorldSource) -> None:
-        self.store, self.keys = source.store, source.keys
-        width, height = self.store.rig.size_px
-        self._black = np.zeros((1, len(self.store.rig), height, width, 3), np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, row: int) -> Sample:
-        key, step = split_key(self.keys[row])
-        scene = self.store.scene(key)
-        future = future_trajectory(scene, step)
-        observation = Observation(
-            key=self.keys[row], images=self._black, image_times_s=np.zeros(1), rig=self.store.rig, ego=ego_status(scene, step),
-            history=history(scene, step), command=Command(scene.maneuvers[step]), vehicle=scene.vehicle,
-        )  # fmt: skip
-        qa = self.store.annotations(key).qa[self.store.keyframes(key).index(step)]
-        return Sample(
-            observation, Truth(future=future, agents=Agents.empty(len(future) + 1), vehicle=scene.vehicle, qa=qa)
-        )
 
 
 def world_features(
@@ -108,13 +74,13 @@ class PreparedSamples:
     """Samples run through a processor on first use and kept: text, ego vector and target, a few kB each.
 
     Args:
-        samples: Without pixels.
+        samples: Their pixels are not looked at.
         processor: A VLA's processor, called as ``processor([sample], training=True, features=..., rngs=[...])``.
         seed: Draws each variant's question together with the row.
         variants: How many to keep per sample.
     """
 
-    def __init__(self, samples: PixelFreeSamples, processor: Any, seed: int, variants: int = 1) -> None:
+    def __init__(self, samples: SampleSource, processor: Any, seed: int, variants: int = 1) -> None:
         self.samples, self.processor = samples, processor
         self.seed, self.variants = seed, variants
         self._kept: dict[int, Prepared] = {}

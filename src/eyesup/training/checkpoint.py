@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from eyesup.types import DataError, EyesUpError
@@ -95,14 +95,6 @@ def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
         tensor = state[name]
         unique.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride(), name if tensor.numel() == 0 else ""), name)
     save_file({name: state[name].detach().contiguous() for name in unique.values()}, path)
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Strictly load what `save_weights` wrote."""
-    try:
-        load_model(model, path)
-    except (RuntimeError, SafetensorError) as error:
-        raise DataError(f"{path} does not fit the model: {error}") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ from accelerate.utils import DistributedType, send_to_device
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from eyesup.nn.weights import load_weights
 from eyesup.training import checkpoint as ckpt
 from eyesup.training.config import TrainConfig
 from eyesup.training.metrics_log import MetricsLog, Terminal
@@ -380,7 +381,7 @@ class _Trainer:
                 f"cannot resume {found}: {'; '.join(changed)}. Restore the old value or start another --out"
             )
         raw = found / ckpt.TRAINER_FOLDER / "weights.safetensors"
-        ckpt.load_weights(self.task.model, raw if raw.exists() else found / ckpt.WEIGHTS_FILE)
+        load_weights(self.task.model, raw if raw.exists() else found / ckpt.WEIGHTS_FILE)
         return state
 
     def _load_trainer(self, found: Path, state: Mapping[str, Any]) -> None:

@@ -13,8 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 from torch import Tensor
 
 from eyesup.models.ik_vla.config import IKVLAConfig, NextSource, check_next_source, from_mapping
@@ -25,6 +24,7 @@ from eyesup.nn.diffusion.sampling import row_generators
 from eyesup.nn.language.model import LanguageModel
 from eyesup.nn.position.patches import TokenGrid
 from eyesup.nn.vision.encoder import VisualEncoder
+from eyesup.nn.weights import load_weights
 from eyesup.types import DataError, Observation, Prediction, Sample, Trajectory
 
 FAMILY = "ik_vla"
@@ -199,10 +199,7 @@ class IKVLAPlanner:
         config = from_mapping(IKVLAConfig, record["model"])
         encoder = VisualEncoder(config.vision, record["vision_backbone"])
         model = IKVLA(config, encoder=encoder, language=LanguageModel(config.language))
-        try:
-            load_model(model, str(folder / WEIGHTS_FILE))
-        except (RuntimeError, SafetensorError, FileNotFoundError) as error:
-            raise DataError(f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {error}") from error
+        load_weights(model, folder / WEIGHTS_FILE)
         options.setdefault("name", run_name(folder))
         return cls(model, IKVLAProcessor.load(folder), **options)
 
