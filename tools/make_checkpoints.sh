@@ -22,11 +22,12 @@ encoder_mix=(--scenarios red_light 2 lead_brakes 1 stopped_car 1 free_drive 1 cu
 $run world generate --out "$out/encoder_train" --split train --logs 110 --seed 7 --workers 2 "${encoder_mix[@]}"
 $run world generate --out "$out/encoder_val" --split val --logs 8 --seed 7 --workers 2
 $run world generate --out "$out/train" --split train --logs 300 --workers 2
-$run world generate --out "$out/val" --split val --logs 20 --workers 2
 
 train encoder_tiny "$out/encoder" --data "$out/encoder_train" --val "$out/encoder_val" --steps 2600
-train ik_vla_tiny "$out/ik_vla_tiny" --data "$out/train" --val "$out/val" --encoder "$out/encoder/final" --features "$out/features"
-train ego_mlp "$out/ego_mlp_tiny" --data "$out/train" --val "$out/val"
+vla=(--data "$out/train" --encoder "$out/encoder/final" --features "$out/features")
+train ik_vla_tiny "$out/ik_vla_first" "${vla[@]}" --steps 2600
+train ik_vla_tiny_refine "$out/ik_vla_tiny" "${vla[@]}" --init "$out/ik_vla_first/final" --steps 1600
+train ego_mlp "$out/ego_mlp_tiny" --data "$out/train"
 
 for name in ik_vla_tiny ego_mlp_tiny; do
   mkdir -p "src/eyesup/models/shipped/$name"

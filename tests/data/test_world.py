@@ -13,7 +13,7 @@ from eyesup.data.world import WorldSource
 from eyesup.types import CommandSource, Cue, CueKind, Maneuver
 from eyesup.types.errors import DataError
 from eyesup.world.ego_view import future_trajectory, history, map_in_frame
-from eyesup.world.store import rig_to_json, scene_files, write_manifest
+from eyesup.world.store import SceneStore, rig_to_json, scene_files, write_manifest
 
 
 def test_one_sample_per_keyframe_in_order(hand_store):
@@ -93,6 +93,38 @@ def test_choosing_scenarios_and_keyframes(hand_store):
     assert WorldSource(hand_store, keyframes="cue_inactive").keys == ("train-0001-hand@20", "train-0002-hand@20")
     with pytest.raises(DataError, match=r"no scenario \['red_ligth'\].*it holds \['hand'\]"):
         WorldSource(hand_store, scenario="red_ligth")
+
+
+def test_samples_without_images_keep_everything_else_and_open_no_jpeg(hand_store, monkeypatch):
+    whole = [WorldSource(hand_store, with_map=False)[row] for row in range(6)]
+    monkeypatch.setattr(SceneStore, "images", lambda *_: pytest.fail("an image was decoded"))
+    for row, light in enumerate(WorldSource(hand_store, images="none", with_map=False)):
+        full = whole[row]
+        assert light.key == full.key and light.truth.qa == full.truth.qa and light.truth.tags == full.truth.tags
+        assert light.observation.ego == full.observation.ego and light.observation.command == full.observation.command
+        assert light.observation.images.shape == full.observation.images.shape and not light.observation.images.any()
+        np.testing.assert_array_equal(light.observation.history.poses, full.observation.history.poses)
+        np.testing.assert_array_equal(light.truth.future.poses, full.truth.future.poses)
+        np.testing.assert_array_equal(light.truth.agents.poses, full.truth.agents.poses)
+        assert light.truth.future_images is None and light.truth.semantics is None
+
+
+def test_present_images_come_with_labels_and_without_the_future(hand_store):
+    whole, present = WorldSource(hand_store)[0], WorldSource(hand_store, images="present")[0]
+    np.testing.assert_array_equal(present.observation.images, whole.observation.images)
+    np.testing.assert_array_equal(present.truth.semantics, whole.truth.semantics)
+    assert present.truth.future_images is None
+
+
+def test_labelled_keyframes_are_those_with_stored_labels(hand_store, monkeypatch):
+    assert len(WorldSource(hand_store, keyframes="labelled")) == 6
+    monkeypatch.setattr(SceneStore, "has_labels", lambda _store, _key, step: step == 40)
+    source = WorldSource(hand_store, keyframes="labelled")
+    assert [source.place(row) for row in range(len(source))] == [("train-0001-hand", 40), ("train-0002-hand", 40)]
+
+
+def test_the_place_of_a_twin_is_its_own_scene(hand_store):
+    assert WorldSource(hand_store, twins=True).place(0) == ("train-0001-hand~removed@40", 40)
 
 
 def test_without_truth_only_the_observation_is_built(hand_store):

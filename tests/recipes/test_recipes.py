@@ -18,7 +18,7 @@ from eyesup.recipes import RECIPES, SUMMARIES, load_recipe
 from eyesup.recipes.base import Inputs, run_recipe
 from eyesup.recipes.encoder_tiny import f1, trained_image_rule
 from eyesup.recipes.ik_vla import ik_vla_debug, ik_vla_tiny, token_encoder
-from eyesup.recipes.world_parts import PixelFreeSamples, WorldFrames
+from eyesup.recipes.world_parts import WorldFrames
 from eyesup.training.metrics_log import read_metrics
 from eyesup.types import DataError
 
@@ -115,18 +115,6 @@ def test_blind_variant_hides_the_present_and_keeps_the_targets(inputs):
     batch = task.collate([task.source[0]], [np.random.default_rng(0)])
     assert batch["current_tokens"].abs().max() == 0
     assert batch["future_tokens"].abs().max() > 0
-
-
-def test_pixel_free_samples_keep_everything_but_pixels_and_agents(front_store):
-    source = WorldSource(front_store)
-    bare = PixelFreeSamples(source)
-    assert len(bare) == len(source)
-    for row in range(len(source)):
-        whole, light = source[row], bare[row]
-        assert light.key == whole.key and light.truth.qa == whole.truth.qa
-        assert light.observation.ego == whole.observation.ego and light.observation.command == whole.observation.command
-        np.testing.assert_array_equal(light.observation.history.poses, whole.observation.history.poses)
-        np.testing.assert_array_equal(light.truth.future.poses, whole.truth.future.poses)
 
 
 def test_world_frames_are_those_of_the_samples(hand_store):

@@ -18,7 +18,7 @@ DEFAULT_DATA = Path("runs/world/train")
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-REMEMBERED = ("data", "val", "encoder", "language", "features")
+REMEMBERED = ("data", "val", "encoder", "language", "init", "features")
 
 
 def train(
@@ -27,6 +27,7 @@ def train(
     val: Folder = None,
     encoder: Folder = None,
     language: Folder = None,
+    init: Folder = None,
     features: Folder = None,
     steps: Count = None,
     batch_size: Count = None,
@@ -52,6 +53,7 @@ def train(
         val: Store to validate on: open-loop distances in metres (default: no validation).
         encoder: Folder of a trained visual encoder, e.g. runs/encoder_tiny/final; for the paper's sizes a transformers folder.
         language: Folder of a pretrained language model that replaces the recipe's.
+        init: Folder of a finished run of the same model to start from, e.g. runs/ik_vla_tiny/final.
         features: Folder that keeps encoder tokens for later runs (default: runs/features).
         steps: Optimiser steps; the learning-rate schedule stretches with it (default: the recipe's).
         batch_size: Samples per optimiser step (default: the recipe's).
@@ -67,7 +69,7 @@ def train(
     config = load_recipe(recipe)
     folder = out or RUNS / recipe
     before = read_run(folder) if resume else {"options": {}, "config": {"train": {}}}
-    given = {"data": data, "val": val, "encoder": encoder, "language": language, "features": features}
+    given = {"data": data, "val": val, "encoder": encoder, "language": language, "init": init, "features": features}
     paths = {name: given[name] or _path(before["options"].get(name)) for name in REMEMBERED}
     inputs = Inputs(**{"data": DEFAULT_DATA, **{name: path for name, path in paths.items() if path is not None}})
     knobs: dict[str, Any] = {

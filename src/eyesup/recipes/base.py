@@ -23,6 +23,7 @@ class Inputs:
         val: Store of validation samples; None: no validation.
         encoder: Folder of a trained visual encoder; None where the recipe brings its own.
         language: Folder of a pretrained language model; None takes what the recipe names.
+        init: Folder of a finished run whose weights this one starts from; None starts from the recipe's own.
         features: Folder below which encoder tokens are cached, shared between runs.
     """
 
@@ -30,6 +31,7 @@ class Inputs:
     val: Path | None = None
     encoder: Path | None = None
     language: Path | None = None
+    init: Path | None = None
     features: Path = Path("runs/features")
 
 

@@ -23,11 +23,13 @@ from eyesup.models.ik_vla.processor import IGNORED_LABEL, IKVLAProcessor, fit_no
 from eyesup.nn.vision.encoder import CONFIG_FILE as ENCODER_CONFIG_FILE
 from eyesup.nn.vision.encoder import VisualEncoder
 from eyesup.nn.vision.images import normalize
+from eyesup.nn.weights import load_weights
 from eyesup.objectives.ik_vla import IKVLAObjective
 from eyesup.recipes.base import Inputs, LoopConfig
 from eyesup.recipes.encoder_tiny import trained_image_rule
 from eyesup.recipes.validation import OpenLoopValidation, validation_samples
 from eyesup.recipes.world_parts import PreparedSamples, TokenCollate, world_features
+from eyesup.training.checkpoint import WEIGHTS_FILE
 from eyesup.training.config import GroupConfig, TrainConfig
 from eyesup.training.features import encoder_fingerprint
 from eyesup.training.loop import Task
@@ -50,6 +52,9 @@ class LossWeights:
 
 # Predicting x_0, the trajectory loss starts at 0.1 and the next-state loss at 1.4: equal weights would train a video model.
 TINY_LOSSES = LossWeights(next_state=0.5, trajectory=10.0, answer=0.5)
+
+
+REFINE_LOSSES = LossWeights(next_state=0.25, trajectory=50.0, answer=0.25)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class IKVLARun(LoopConfig):
         fingerprint = encoder_fingerprint(model.encoder, rule.image, rule.cameras, rule.merge)
         store = world_features(source, encode, fingerprint, inputs.features, terminal)
         model.fit_token_stats(store.sample_tokens(STATISTICS_FRAMES))
+        if inputs.init is not None:
+            load_weights(model, inputs.init / WEIGHTS_FILE)
         features = store.at(chosen.processor.horizons_s)
         variants = self.text_variants if chosen.processor.question_rate > 0 else 1
         prepared = PreparedSamples(source, processor, self.train.seed, variants)
@@ -186,6 +193,13 @@ def ik_vla_tiny() -> IKVLARun:
     chosen = preset("tiny")
     chosen = replace(chosen, processor=replace(chosen.processor, question_rate=QUESTION_RATE))
     return IKVLARun("ik_vla_tiny", train, chosen, TINY_LOSSES)
+
+
+def ik_vla_tiny_refine() -> IKVLARun:
+    """second pass over a trained ik_vla_tiny (--init), the trajectory weighted up"""
+    run = ik_vla_tiny()
+    train = replace(run.train, steps=2000, groups=_groups(6e-4, 6e-4))
+    return replace(run, name="ik_vla_tiny_refine", train=train, losses=REFINE_LOSSES)
 
 
 def _variant(name: str, **changes: dict[str, Any]) -> IKVLARun:

@@ -13,10 +13,12 @@ Encoding continues where it was killed, and a cache made by another encoder, or 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +37,8 @@ from eyesup.types import DataError, EyesUpError, Sample
 
 META_FILE, FRAMES_FILE, TOKENS_FILE, ROWS_FILE = "meta.json", "frames.jsonl", "tokens.f16", "rows.npz"
 FORMAT = 1
+MALLOC_MMAP_THRESHOLD = -3  # mallopt's name for it, malloc.h
+LARGE_BLOCK_BYTES = 4 << 20
 SPOT_CHECKS = 4  # frames whose pixels are compared with the cache before it is used again
 
 Encode = Callable[[np.ndarray], Tensor]
@@ -215,6 +219,7 @@ def encode_features(
         DataError: The folder was made by another encoder or of other images, or a second process is writing to it.
         EyesUpError: The cache cannot be written.
     """
+    _return_large_blocks()
     folder.mkdir(parents=True, exist_ok=True)
     _check_meta(folder, fingerprint, source.horizons_s)
     if _covers(folder, source):  # needs no lock: rows.npz appears whole, and the frames behind it never change
@@ -232,6 +237,16 @@ def encode_features(
                 f"{folder}: features cannot be written ({error}); free some space and run again"
             ) from error
     return open_features(folder)
+
+
+def _return_large_blocks() -> None:
+    """Have glibc give blocks of 4 MiB and more back to the system when they are freed; elsewhere nothing happens.
+
+    Unasked, it raises that limit to 32 MiB as such blocks are freed and takes the next ones from the heap, which images and
+    file buffers then fragment: 10,000 encoded frames left 13 GB that nothing used.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(MALLOC_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def open_features(folder: Path) -> FeatureStore:
