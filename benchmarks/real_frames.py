@@ -105,28 +105,16 @@ def paper_planner() -> IKVLAPlanner:
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
         torch.manual_seed(0)
         vision, language = Path(folder) / "dinov3-vits16", Path(folder) / "qwen2.5-0.5b"
-        DINOv3ViTModel(
-            DINOv3ViTConfig(
-                hidden_size=384,
-                num_hidden_layers=12,
-                num_attention_heads=6,
-                intermediate_size=1536,
-                patch_size=16,
-                num_register_tokens=4,
-                image_size=224,
-            )  # fmt: skip
-        ).save_pretrained(vision)
-        Qwen2ForCausalLM(
-            Qwen2Config(
-                hidden_size=896,
-                num_hidden_layers=24,
-                num_attention_heads=14,
-                num_key_value_heads=2,
-                intermediate_size=4864,
-                vocab_size=151_936,
-                tie_word_embeddings=True,
-            )  # fmt: skip
-        ).save_pretrained(language)
+        vit = DINOv3ViTConfig(
+            hidden_size=384, num_hidden_layers=12, num_attention_heads=6, intermediate_size=1536, patch_size=16,
+            num_register_tokens=4, image_size=224,
+        )  # fmt: skip
+        qwen = Qwen2Config(
+            hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, intermediate_size=4864,
+            vocab_size=151_936, tie_word_embeddings=True,
+        )  # fmt: skip
+        DINOv3ViTModel(vit).save_pretrained(vision)
+        Qwen2ForCausalLM(qwen).save_pretrained(language)
         build(preset("tiny"))[1].tokenizer.save_pretrained(str(language))
         return IKVLAPlanner(*build(preset("paper", str(vision), str(language))), name="IK-VLA paper")
 

@@ -170,3 +170,26 @@ def hand_store(tmp_path: Path, hand_rig: CameraRig, write_hand_scene: Callable[.
         write_hand_scene(root, scene, hand_rig)
     write_manifest(root, [scene_files(root, key) for key in keys], {"rig": json.loads(rig_to_json(hand_rig))})
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two logs of the real world of 9 s, three cameras of 64 x 36 px: free driving, and a car that brakes ahead. Read only."""
+    from eyesup.world.generate import GenerateConfig, generate
+
+    root = tmp_path_factory.mktemp("tiny") / "store"
+    scenarios = {"free_drive": 1.0, "lead_brakes": 1.0}
+    config = GenerateConfig(root, split="val", logs=2, scenarios=scenarios, duration_s=9.0, width_px=64, height_px=36)
+    generate(config, show_progress=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def debug_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved IK-VLA of debug size with random weights. Read only."""
+    from eyesup.models.ik_vla.planner import IKVLAPlanner, build
+    from eyesup.models.ik_vla.presets import preset
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "debug"
+    IKVLAPlanner(*build(preset("debug"), seed=0)).save(folder)
+    return folder

@@ -1,4 +1,7 @@
-"""The index of the package: name -> "module:attribute". Literal, so reading it is enough; lazy, so listing imports nothing."""
+"""The index of the package: name -> "module:attribute". Literal, so reading it is enough; lazy, so listing imports nothing.
+
+Two rooms keep their own: training runs in `eyesup.recipes.RECIPES`, scenarios in `eyesup.world.scenarios.SCENARIOS`.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,6 @@ RULES = {
     "constant_velocity": "eyesup.models.baselines.constant_velocity:ConstantVelocity",
     "constant_position": "eyesup.models.baselines.constant_velocity:ConstantPosition",
 }
-
-# Named training runs: function returning a frozen config.
-RECIPES = "eyesup.recipes:RECIPES"
-
-# World scenarios.
-SCENARIOS = "eyesup.world.scenarios:SCENARIOS"
 
 # Probes: probe(planner, source, ...) -> Finding.
 PROBES = {

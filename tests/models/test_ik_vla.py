@@ -100,7 +100,7 @@ def mean_losses(outputs) -> dict[str, torch.Tensor]:
 
 
 def test_plan_is_bit_identical_under_any_ego_text_and_history_when_visual_tokens_are_held(parts) -> None:
-    """Section 2.5 of specs/ik_vla: the trajectory may depend on words through the two visual tensors alone."""
+    """The rule of the IK network: the trajectory may depend on words through the two visual tensors alone."""
     model, processor = parts
     batch = processor([make_sample(i) for i in range(2)], training=True)
     tokens = model.current_tokens(batch)

@@ -88,16 +88,6 @@ def test_a_smaller_radius_keeps_a_subset(road_map, path):
     assert rows(60.0) < rows(120.0)
 
 
-def test_twins_can_share_props(cache):
-    bend, straight = (build_town(kind, 1, cache_dir=cache).road_map for kind in ("bend_left", "bend_straight"))
-    near = bend.lane("main_0").centerline
-    roads = shapely.union_all([Polygon(ring) for ring in straight.drivable])
-    alone = build_props(bend, 1, near, 300.0)
-    shared = build_props(bend, 1, near, 300.0, also_clear=[straight])
-    assert any(roads.intersects(footprint(alone, index)) for index in range(len(alone)))
-    assert not any(roads.intersects(footprint(shared, index)) for index in range(len(shared)))
-
-
 def test_an_empty_path_is_an_error(road_map):
     with pytest.raises(DataError, match="no points"):
         build_props(road_map, 0, np.zeros((0, 2)))

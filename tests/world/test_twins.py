@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+import shapely
 
+from eyesup.geometry.boxes import box_corners
 from eyesup.types import DataError, SignalState
+from eyesup.world.scenery import build_props
 from eyesup.world.simulate import simulate
+from eyesup.world.splits import load_town
 from eyesup.world.stage import lane_clearance
 from eyesup.world.twins import TwinKind, cue_effect, cue_effects, insert_obstacle, make_twin, scene_route
 
@@ -93,6 +97,22 @@ def test_straight_twin_replaces_the_road_ahead_only(scenes):
     with pytest.raises(DataError, match="in the bend"):
         make_twin(scene, in_bend, TwinKind.CUE_REMOVED)
     assert cue_effect(scene, in_bend) > 1.0
+
+
+def test_nothing_stands_on_the_roads_that_replace_a_bend(scenes):
+    scene = scenes["curve"]
+    step, town = _cue_keyframe(scene), load_town(str(scene.tags["town_kind"]), int(scene.tags["town_seed"]))
+    on_straight = []
+    for kind in (TwinKind.CUE_REMOVED, TwinKind.CUE_OFF_PATH):
+        twin = make_twin(scene, step, kind)
+        roads = shapely.union_all([shapely.Polygon(ring) for ring in twin.road_map.drivable])
+        assert not shapely.intersects(roads, _footprints(twin.props)).any()
+        on_straight.append(shapely.intersects(roads, _footprints(build_props(town.road_map, town.seed, scene.route))))
+    assert np.any(on_straight)  # the bend's own scenery would be in the way
+
+
+def _footprints(props):
+    return shapely.polygons(box_corners(props.poses, props.sizes[:, 0], props.sizes[:, 1]))
 
 
 def test_scene_without_cue_has_no_effect_and_no_twin(scenes):

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from eyesup import __version__
@@ -39,7 +40,8 @@ def doctor() -> int:
     for package, extra in PACKAGES.items():
         found = installed(package)
         missing += found is None
-        table.add_row(package, found or "[red]missing[/red]", "" if found else f"pip install 'eyesup[{extra}]'")
+        remedy = f"pip install 'eyesup[{extra}]'" if extra else "pip install eyesup"
+        table.add_row(package, found or "[red]missing[/red]", "" if found else escape(remedy))
     console.print(table)
     if installed("torch"):
         import torch

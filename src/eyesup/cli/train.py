@@ -101,7 +101,7 @@ def recipe_list() -> str:
 def main(argv: list[str]) -> int:
     """Run `eyesup train`; returns the exit status."""
     if argv and not argv[0].startswith("-") and argv[0] not in RECIPES:
-        raise DataError(f"no recipe {argv[0]!r}; known recipes:\n{recipe_list()}")
+        raise DataError(f"no recipe {argv[0]!r}; known: {', '.join(RECIPES)}; `eyesup train --help` says what each is")
     about = inspect.cleandoc(train.__doc__ or "").split("Args:")[0]
     description = f"{about}Recipes:\n{recipe_list()}"
     status: int = tyro.cli(train, args=argv, prog="eyesup train", description=description)

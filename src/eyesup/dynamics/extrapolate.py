@@ -21,7 +21,7 @@ def constant_velocity_yaw_rate(
         yaw_rate: Counter-clockwise [rad/s].
         times_s: Seconds after t = 0.
 
-    Source: the ego-status baseline of the grounding diagnostics (IK paper, Appendix J).
+    Source: the ego-status baseline of the grounding diagnostics (IK-VLA, arXiv 2605.21061, Appendix J).
     """
     vx, vy = velocity
     turned = yaw_rate * times_s

@@ -11,7 +11,7 @@ def trajectory_loss(
 ) -> Float[Tensor, ""]:
     """Mean squared error over valid waypoints and their dimensions; 0 when none is valid.
 
-    For a diffusion decoder prediction and target are noise (|| eps - eps_theta ||^2, specs/ik_vla section 4) or, by
+    For a diffusion decoder prediction and target are noise (|| eps - eps_theta ||^2) or, by
     `DiffusionConfig.prediction`, x_0 or v; for a regressor they are normalised trajectories.
     """
     error = (prediction.float() - target.float()).square().mean(dim=-1)  # (B, T)

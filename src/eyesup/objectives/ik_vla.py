@@ -1,4 +1,4 @@
-"""The training objective of IK-VLA: L = w_next L_next + w_traj L_IK + w_qa L_QA (specs/ik_vla section 4)."""
+"""The training objective of IK-VLA: L = w_next L_next + w_traj L_IK + w_qa L_QA (arXiv 2605.21061, section 3.4)."""
 
 from __future__ import annotations
 

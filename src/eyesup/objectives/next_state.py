@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eyesup.types import EyesUpError
 
-MIN_STD_RATIO = 0.05  # specs/ik_vla section 4: "fail loudly if std < 0.05 of its initial value"
+MIN_STD_RATIO = 0.05  # our choice; the paper names no limit
 
 
 def next_state_loss(

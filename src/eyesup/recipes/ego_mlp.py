@@ -46,7 +46,6 @@ class EgoMLPRun(RunConfig):
     def _validate(self, model: EgoMLP, inputs: Inputs) -> dict[str, float]:
         if inputs.val is None:
             return {}
-        # The network sees no pixels, but a truth with agents costs little beside them.
         validation = OpenLoopValidation(validation_samples(inputs.val, self.val_samples), lambda trained: trained)  # type: ignore[arg-type, return-value]
         return {f"val/{name}": value for name, value in validation(model.eval(), self.train.steps).items()}
 

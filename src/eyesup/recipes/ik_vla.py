@@ -1,7 +1,7 @@
 """Supervised training of IK-VLA: next state, trajectory and answers together, on cached tokens of a frozen encoder.
 
-Sources of the numbers: specs/ik_vla.md, section 5. The tiny sizes learn from scratch and so take larger rates than the
-paper's fine-tuning.
+AdamW, cosine and warm-up are the paper's (arXiv 2605.21061), but its text lacks the numbers: rates and decays are those of
+ReCogDrive (IK network) and AutoVLA (language model). The tiny sizes learn from scratch and so take larger rates.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from torch import Tensor
 
 from eyesup.data.source import SampleSource
 from eyesup.data.world import WorldSource
+from eyesup.models.ik_vla.config import IGNORED_LABEL
 from eyesup.models.ik_vla.planner import IKVLAPlanner, build, export
 from eyesup.models.ik_vla.presets import IKVLAPreset, preset
-from eyesup.models.ik_vla.processor import IGNORED_LABEL, IKVLAProcessor, fit_normalizer
+from eyesup.models.ik_vla.processor import IKVLAProcessor, fit_normalizer
 from eyesup.nn.vision.encoder import CONFIG_FILE as ENCODER_CONFIG_FILE
 from eyesup.nn.vision.encoder import VisualEncoder
 from eyesup.nn.vision.images import normalize
@@ -43,7 +44,7 @@ QUESTION_RATE = 0.2  # of the samples also ask: enough to learn the answers, sho
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the three losses; the paper combines them equally (specs/ik_vla.md, section 4)."""
+    """Weights of the three losses; the paper combines them equally (section 3.4)."""
 
     next_state: float = 1.0
     trajectory: float = 1.0
@@ -177,7 +178,7 @@ def token_encoder(
 
 
 def _groups(language_lr: float, ik_lr: float) -> tuple[GroupConfig, ...]:
-    """Language model with projector and placeholders, and the decoder; weight decay as specs/ik_vla.md section 5."""
+    """Language model with projector and placeholders, and the decoder; weight decay as AutoVLA's and ReCogDrive's."""
     return (
         GroupConfig("llm", ("",), language_lr, weight_decay=0.01),
         GroupConfig("ik", ("decoder.",), ik_lr, weight_decay=1e-4),

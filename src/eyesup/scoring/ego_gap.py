@@ -4,7 +4,7 @@ The gap of a sample is the average displacement (six waypoints, 3 s) between the
 velocity and yaw rate at t = 0. Small gap: the ego status suffices ("ego-dominated"). Large gap: something seen on the
 road decides ("vision-critical").
 
-Source: IK paper, Appendix J (subsets) and E.4 (rho).
+Source: IK-VLA, arXiv 2605.21061, Appendix J (subsets) and E.4 (rho).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class TrainConfig:
         micro_batch_size: Samples per forward pass and process (None: as many as `batch_size` asks for). It changes memory
             and speed, never which samples a step sees nor their noise.
         groups: Parameter groups; every trainable parameter must fall into one.
-        betas: AdamW moments; (0.9, 0.95) as ReCogDrive's agent (specs/ik_vla.md section 5).
+        betas: AdamW moments; (0.9, 0.95) as ReCogDrive's agent.
         warmup_ratio: Share of `steps` with linearly growing learning rate; cosine to `min_lr_ratio` afterwards.
         clip_norm: Limit of the global gradient norm; None switches clipping off.
         precision: ``bf16`` runs the forward pass under autocast; weights and optimiser stay float32.

@@ -24,10 +24,10 @@ class VehicleGeometry:
     rear_axle_to_center_m: float
 
 
-PACIFICA = VehicleGeometry(5.176, 2.297, 1.777, 3.089, 1.461)  # nuPlan's ego vehicle, specs/navsim.md section 4
-ZOE = VehicleGeometry(
-    4.084, 1.85, 1.56, 2.588, 1.278
-)  # nuScenes: footprint specs/nuscenes.md section 4; wheel base and height from Renault's data sheet
+# nuPlan's ego vehicle (nuplan-devkit, `get_pacifica_parameters`).
+PACIFICA = VehicleGeometry(5.176, 2.297, 1.777, 3.089, 1.461)
+# nuScenes' Renault Zoe: the footprint of UniAD's and VAD's planning metric; wheel base and height from the data sheet.
+ZOE = VehicleGeometry(4.084, 1.85, 1.56, 2.588, 1.278)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class EgoStatus:
 
 
 class Maneuver(Enum):
-    """The three mission goals of nuScenes-style prompts (papers/ik_vla, Appendix D)."""
+    """The three mission goals of nuScenes-style prompts (IK-VLA, arXiv 2605.21061, Appendix D)."""
 
     TURN_RIGHT = "turn right"
     TURN_LEFT = "turn left"

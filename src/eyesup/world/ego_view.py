@@ -12,7 +12,7 @@ from eyesup.types import Agents, EgoStatus, RoadMap, Scene, Trajectory
 from eyesup.world.scenery import crop_map
 
 HISTORY_DT_S = 0.5
-HISTORY_POSES = 4  # 2 s, papers/ik_vla Appendix D
+HISTORY_POSES = 4  # 2 s, as IK-VLA's prompt (arXiv 2605.21061, Appendix D)
 FUTURE_S = 5.0
 AGENT_RADIUS_M = 80.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -22,9 +22,7 @@ from eyesup.world.map_io import map_from_bytes, map_to_bytes
 from eyesup.world.rings import polygons, simple_rings
 
 BUILDING_CLEARANCE_M = 4.0  # from road and sidewalk; traffic signals stand within 3 m of the road
-SIGHT_TRIANGLE_M = (
-    22.0  # no trees or bushes this close to a stop line or crosswalk: lights and cross traffic stay visible
-)
+SIGHT_TRIANGLE_M = 22.0  # no trees or bushes this close to a stop line or crosswalk: lights, cross traffic stay visible
 JUNCTION_CLEARANCE_M = 9.0  # nor this close to a path through a junction
 THIN_GRID_M = 4.0
 PROP_GAP_M = 0.3
@@ -38,7 +36,6 @@ def build_props(
     seed: int,
     near: Float64[np.ndarray, "P 2"],
     radius_m: float = 120.0,
-    also_clear: Sequence[RoadMap] = (),
 ) -> Props:
     """Buildings, trees, lamp poles and bushes within `radius_m` of any point of `near`.
 
@@ -50,12 +47,11 @@ def build_props(
         seed: Draws sizes, places and looks.
         near: Points (in any order) of the path, metres, at most about `radius_m` apart.
         radius_m: Distance from the centre of a prop's footprint.
-        also_clear: Other maps whose roads stay clear as well, so that twins on different roads can share their props.
 
     Raises:
         DataError: `near` is empty.
     """
-    props = _town_props(map_to_bytes(road_map), seed, tuple(map_to_bytes(other) for other in also_clear))
+    props = _town_props(map_to_bytes(road_map), seed)
     if len(near) == 0:
         raise DataError("props: `near` holds no points; pass the path whose surroundings are wanted")
     distance, _ = cKDTree(near).query(props.poses[:, :2]) if len(props) else (np.zeros(0), None)
@@ -146,11 +142,10 @@ class _Roadside:
 
 
 @lru_cache(maxsize=16)
-def _town_props(map_bytes: bytes, seed: int, clear_bytes: tuple[bytes, ...]) -> Props:
+def _town_props(map_bytes: bytes, seed: int) -> Props:
     road_map = map_from_bytes(map_bytes)
-    all_maps = [road_map, *(map_from_bytes(data) for data in clear_bytes)]
     sides = list(_roadsides(road_map, seed))
-    road = shapely.union_all([Polygon(ring) for one in all_maps for ring in (*one.drivable, *one.sidewalks)])
+    road = shapely.union_all([Polygon(ring) for ring in (*road_map.drivable, *road_map.sidewalks)])
     junction = _sight_area(road_map)
     middle = np.concatenate([side.kerb for side in sides]).mean(0) if sides else np.zeros(2)
 

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eyesup.dynamics.bicycle import BicycleState, step_bicycle
-from eyesup.types import (
-    Agents,
-    DataError,
-    EyesUpError,
-    Scene,
-    Signals,
-    SignalState,
-)  # fmt: skip
+from eyesup.types import Agents, DataError, EyesUpError, Scene, Signals, SignalState
 from eyesup.world.expert import AgentsNow, Expert
 from eyesup.world.roads import Town
 from eyesup.world.route import Route, make_route, road_edges

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from eyesup.dynamics.bicycle import BicycleState
 from eyesup.types import PACIFICA, Lights, Props, RoadMap, Signals, VehicleGeometry
 from eyesup.world.roads import Town
-from eyesup.world.route import Route, road_edges
+from eyesup.world.route import PATH_STEP_M, Route, road_edges
 from eyesup.world.sumo_net import SignalHead
 from eyesup.world.traffic import BODIES, STEP_S, Sighting, Traffic
 
@@ -28,15 +28,17 @@ class Stage:
     """State of a log in the making.
 
     Attributes:
-        traffic: Running simulation, or None before it starts.
         town: Where it happens.
         road_map: The town's map around the route.
         route: What the ego follows.
         start_s: Where on it the ego's rear axle starts [m].
         cruise_mps: Speed that the ego likes.
-        heads: Signal heads near the route, in the order of the scene's signals.
+        heads: Signal heads near the route, in the order of `signals`.
+        signals: Where they stand and what they control; their colours are `signal_states`.
         rng: Draws of the scenario.
+        traffic: Running simulation.
         ego: Present state; `ego_s` its place on the route [m].
+        vehicle: Size of the ego vehicle.
         step: Present step.
         signal_states: (S,) present colours.
         sightings: Everything else that is around now.
@@ -84,7 +86,7 @@ class Stage:
         row = int((dx * dx + dy * dy).argmin())
         cos, sin = np.cos(self.route.headings[row]), np.sin(self.route.headings[row])
         ahead = dx[row] * cos + dy[row] * sin
-        return float(row * 0.5 + ahead), float(dy[row] * cos - dx[row] * sin)
+        return float(row * PATH_STEP_M + ahead), float(dy[row] * cos - dx[row] * sin)
 
     def find(self, name: str) -> Sighting | None:
         return next((sighting for sighting in self.sightings if sighting.name == name), None)
@@ -146,13 +148,7 @@ class Stage:
         """A place for a standing vehicle beside the route at `s` (side +1 left, -1 right); None if there is none near."""
         return verge_pose(self.route, self.road_map, s, size_m, side)
 
-    def park(
-        self,
-        s: float,
-        side: int,
-        body: str,
-        lights: Lights = Lights.NONE,
-    ) -> bool:
+    def park(self, s: float, side: int, body: str, lights: Lights = Lights.NONE) -> bool:
         """Stand a car on the verge; False where there is no room."""
         model = BODIES[body]
         pose = self.verge_pose(s, model.size_m, side)

@@ -44,7 +44,7 @@ TWIN_MARK = "~"
 # full chroma keeps it within 5 levels for 40 % more bytes.
 JPEG_QUALITY = 90
 JPEG_SUBSAMPLING = 0
-FUTURE_IMAGES_S = (1.0, 2.0, 3.0)  # after each keyframe, as papers/ik_vla predicts them
+FUTURE_IMAGES_S = (1.0, 2.0, 3.0)  # after each keyframe; what IK-VLA predicts (arXiv 2605.21061, Appendix K.2)
 CUE_ACTIVE_M = 1.0  # the cue decides the plan where removing it moves the expert's 3 s end point by more
 OPEN_SCENES = 512  # decoded scenes and memory maps kept per process
 REMEDY = "delete it and run `eyesup world generate` again with the same options; only what is missing is made"

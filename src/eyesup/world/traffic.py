@@ -7,21 +7,17 @@ counter-clockwise headings. libsumo is one global simulation: `Traffic` is a con
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+import libsumo
 import numpy as np
 from jaxtyping import Float64
 
 from eyesup.types import PACIFICA, AgentKind, EyesUpError, Lights, VehicleGeometry
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # libsumo warns of another pyarrow; it is used for files that we never write
-    import libsumo
 
 STEP_S = 0.1
 LATERAL_RESOLUTION_M = 0.8
@@ -288,15 +284,9 @@ class Traffic:
             x, y = get.getPosition(name)
             if (x - x0) ** 2 + (y - y0) ** 2 <= limit:
                 heading = _wrap(float(np.pi / 2 - np.deg2rad(get.getAngle(name))))
+                pose = (x + dx, y + dy, heading)
                 found.append(
-                    Sighting(
-                        name,
-                        AgentKind.PEDESTRIAN,
-                        PEDESTRIAN_SIZE_M,
-                        (x + dx, y + dy, heading),
-                        get.getSpeed(name),
-                        Lights.NONE,
-                    )
+                    Sighting(name, AgentKind.PEDESTRIAN, PEDESTRIAN_SIZE_M, pose, get.getSpeed(name), Lights.NONE)
                 )
         return found
 

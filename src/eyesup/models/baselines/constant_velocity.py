@@ -14,7 +14,7 @@ WAYPOINT_DT_S = 0.5
 
 
 class ConstantVelocity:
-    """Keeps velocity and yaw rate of t = 0 (diagnostics of the IK paper, Appendix J)."""
+    """Keeps velocity and yaw rate of t = 0 (diagnostics of IK-VLA, arXiv 2605.21061, Appendix J)."""
 
     name = "constant velocity + yaw rate"
     privileged = False

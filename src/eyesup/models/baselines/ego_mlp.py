@@ -31,12 +31,14 @@ MIN_SPREAD = 1e-3  # constant features are divided by this instead of by nothing
 
 @dataclass(frozen=True)
 class EgoMLPConfig:
-    """Attributes:
-    width: Hidden units per layer.
-    layers: Hidden layers.
-    history_steps: Past poses used, newest first, `dt_s` apart.
-    waypoints: Planned poses, `dt_s` apart.
-    dt_s: Step of history and plan in seconds.
+    """Sizes of the network, of what it is told and of what it plans.
+
+    Attributes:
+        width: Hidden units per layer.
+        layers: Hidden layers.
+        history_steps: Past poses used, newest first, `dt_s` apart.
+        waypoints: Planned poses, `dt_s` apart.
+        dt_s: Step of history and plan in seconds.
     """
 
     width: int = 256

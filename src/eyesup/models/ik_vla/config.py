@@ -1,4 +1,4 @@
-"""Everything that shapes an IK-VLA, frozen and JSON-friendly. Switches follow specs/ik_vla, section 9."""
+"""Everything that shapes an IK-VLA, frozen and JSON-friendly."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from eyesup.types import DataError
 
 NextSource = Literal["pred", "oracle", "shuffled", "zeros"]
 DecoderKind = Literal["ik_diffusion", "ik_attnpool_mlp", "llm_mlp", "llm_text"]
+IGNORED_LABEL = -100  # of a position that carries no loss (the convention of transformers)
 
 
 @dataclass(frozen=True)

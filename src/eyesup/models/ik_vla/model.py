@@ -22,20 +22,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from eyesup.models.ik_vla.config import DecoderConfig, IKVLAConfig, NextSource, check_next_source
+from eyesup.models.ik_vla.config import IGNORED_LABEL, DecoderConfig, IKVLAConfig, NextSource, check_next_source
 from eyesup.nn.heads.decoder import DecoderTerms, TrajectoryDecoder
 from eyesup.nn.heads.ik import IKDiffusionDecoder, IKNetwork
 from eyesup.nn.heads.regression import AttentionPoolDecoder, HiddenMLPDecoder
-from eyesup.nn.language.model import LanguageModel
+from eyesup.nn.language.model import LanguageModel, last_index
 from eyesup.nn.position.patches import INIT_STD, PatchPosition
 from eyesup.nn.vision.encoder import VisualEncoder
 from eyesup.types import DataError
 
 Batch = Mapping[str, Any]
-IGNORE = -100  # label of a position that carries no loss (the convention of transformers)
 MIN_TOKEN_STD = 1e-4  # channels that never vary are left at zero instead of being blown up
 
 
@@ -161,7 +160,7 @@ class IKVLA(nn.Module):
         hidden = output.hidden
         grid, horizons = self.config.grid, self.config.next_state.horizons
         states = hidden[next_mask].view(len(hidden), horizons, grid.tokens, -1)  # (B, H, N, Dl)
-        after = last_true(next_mask) + 1
+        after = last_index(next_mask) + 1
         plan = hidden[torch.arange(len(hidden), device=hidden.device), after.clamp(max=hidden.shape[1] - 1)]
         return Readout(hidden, self.read_out(states.float()), plan, output.cache)
 
@@ -240,7 +239,7 @@ class IKVLA(nn.Module):
         labels = batch.get("labels")
         if labels is None:
             return None, None
-        wanted = labels[:, 1:] != IGNORE  # position s predicts token s + 1
+        wanted = labels[:, 1:] != IGNORED_LABEL  # position s predicts token s + 1
         logits = self.language.causal_lm.lm_head(hidden[:, :-1][wanted])
         return logits, labels[:, 1:][wanted]
 
@@ -323,11 +322,6 @@ def next_tokens(
     if target is None:
         raise DataError("next_source 'oracle' needs future tokens in the batch; they exist with Truth only")
     return target
-
-
-def last_true(mask: Bool[Tensor, "B S"]) -> Int[Tensor, "B"]:
-    """Column of the last True of each row."""
-    return mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
 
 
 def check_counts(name: str, mask: Bool[Tensor, "B S"], expected: int) -> None:

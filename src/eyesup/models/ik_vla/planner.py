@@ -30,8 +30,6 @@ from eyesup.types import DataError, Observation, Prediction, Sample, Trajectory
 FAMILY = "ik_vla"
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-
-
 TOKENS_PER_WAYPOINT = 20  # "(12.34,-0.56)," in single characters, with room
 NEEDS_REFERENCE = ("oracle", "shuffled")
 

@@ -84,7 +84,7 @@ def _assemble(
 
 
 def _debug() -> IKVLAPreset:
-    """specs/ik_vla section 11, smaller still: N = 3 x 2 tokens, H = 2."""
+    """N = 3 x 2 tokens, H = 2."""
     return _assemble(
         VisionConfig(hidden=16, depth=1, heads=2, patch_px=8, merge=2, registers=0),
         LanguageConfig(hidden=48, layers=2, heads=4, kv_heads=2, ffn=96),
@@ -113,7 +113,7 @@ def _small() -> IKVLAPreset:
 
 
 def _paper() -> IKVLAPreset:
-    """Section 5 of specs/ik_vla: 224 x 224, N = 588, noise prediction, raw projector output as target."""
+    """The paper's parts: 224 x 224 px, N = 588, noise prediction, raw projector output as target."""
     return _assemble(
         VisionConfig.preset("paper"), LanguageConfig.preset("paper"),
         DecoderConfig(width=512, heads=8, action_dim=2, diffusion=DiffusionConfig(100, sampler="ddpm")),

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
+from eyesup.models.ik_vla.config import IGNORED_LABEL
 from eyesup.models.ik_vla.prompt import (
     EGO,
     NEXT_STATE,
@@ -36,7 +37,6 @@ from eyesup.types import DataError, EgoStatus, Maneuver, Observation, Sample, Tr
 CONFIG_FILE = "processor.json"
 TOKENIZER_FOLDER = "tokenizer"
 TINY_TOKENIZER = Path(__file__).parent / "assets" / "tiny_tokenizer"
-IGNORED_LABEL = -100
 
 EGO_DIMS = 9
 # Divisors of vx, vy [m/s], ax, ay [m/s2], yaw rate [rad/s], steering [rad]: about the largest value of normal driving.
@@ -54,7 +54,7 @@ class TrajectoryNormalizer:
 
     Attributes:
         low, high: x [m], y [m], heading [rad] that become -1 and 1. The defaults are ReCogDrive's for NAVSIM, 4 s
-            (specs/ik_vla section 2.6); `fit_normalizer` measures them.
+            ahead; `fit_normalizer` measures them.
     """
 
     low: tuple[float, float, float] = (-1.57, -19.68, -1.67)
@@ -86,7 +86,7 @@ class ProcessorConfig:
     """What IK-VLA is shown and asked for.
 
     Attributes:
-        cameras: Names in the order the model sees them (papers/ik_vla E.4: front-left, front, front-right).
+        cameras: Names in the order the model sees them (Appendix E.4: front-left, front, front-right).
         image: Crop and resize of every camera.
         patch_px, merge, token_width: Of the visual encoder: patch side, merged patches, channels Dv of a token.
         horizons_s: Times of the next visual states.

@@ -1,4 +1,4 @@
-"""The prompt: what the language model is told in words (papers/ik_vla Appendix D, specs/ik_vla section 3).
+"""The prompt: what the language model is told in words (arXiv 2605.21061, Appendix D).
 
 Layout: ChatML. The system message holds the role, where the visual tokens and the ego token stand, the coordinate convention,
 the two tasks and the output blocks. The user message holds one line each for ego status, past positions, mission goal, previous

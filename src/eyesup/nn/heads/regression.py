@@ -36,7 +36,7 @@ class RegressionDecoder(TrajectoryDecoder):
 
 
 class AttentionPoolDecoder(RegressionDecoder):
-    """ "No diffusion": one learned query pools current and next tokens, an MLP writes the trajectory.
+    """The ablation without diffusion: one learned query pools current and next tokens, an MLP writes the trajectory.
 
     Sees exactly what the IK network sees: two tensors of visual tokens.
     """
@@ -61,7 +61,7 @@ class AttentionPoolDecoder(RegressionDecoder):
 
 
 class HiddenMLPDecoder(RegressionDecoder):
-    """ "No IK network": an MLP reads the trajectory off one hidden state of the language model.
+    """The ablation without an IK network: an MLP reads the trajectory off one hidden state of the language model.
 
     That state has attended to ego status, command and history: the shortcut that the IK network closes.
     """

@@ -77,7 +77,7 @@ class VisionConfig:
 
 
 class VisualEncoder(nn.Module):
-    """Patch tokens of several cameras, v_t = f_enc(images); class and register tokens are dropped (specs/ik_vla, section 1).
+    """Patch tokens of several cameras, v_t = f_enc(images); class and register tokens are dropped.
 
     Token order: cameras in the order given, then rows from the top, then columns from the left.
     """
