@@ -59,7 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return run_group(module, rest, extra)
     except EyesUpError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(
+            f"error: {' '.join(str(error).split())}", file=sys.stderr
+        )  # one line, also where a package's words have many
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -41,7 +41,7 @@ def plan(
         seed: Noise seed.
         question: Asked about every frame; the answer is printed.
     """
-    observations = read_frames(frames)
+    observations = read_frames(frames.resolve())  # so that "." has a name
     if question:
         observations = [replace(observation, question=question) for observation in observations]
     planner = load_planner(model)
