@@ -29,7 +29,7 @@ def test_a_blind_rule_is_found_blind(tiny_store, tmp_path, capsys):
     rows = list(by_probe["vision_swap"]["rows"].values())
     assert [row["reliance"] for row in rows[1:]] == [0.0, 0.0]
     text = capsys.readouterr().out
-    assert "all distances" in text and "findings.json" in text.replace("\n", "")
+    assert "cue-active" in text and "reliance" in text and "findings.json" in text.replace("\n", "")
 
 
 def test_a_checkpoint_takes_the_probe_of_its_next_state(tiny_store, debug_checkpoint, tmp_path):
