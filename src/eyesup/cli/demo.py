@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
-from eyesup.cli.evaluate import expert_of, with_noise
+from eyesup.cli.evaluate import expert_of, stamp, with_noise
 from eyesup.data.source import subset
 from eyesup.data.world import WorldSource
 from eyesup.diagnostics import ego_status, insertion, next_source
@@ -51,7 +51,8 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, nois
     planner = with_noise(load_planner(model), noise)
     expert = expert_of(source)
     planners: list[Planner] = [planner, blanked(planner), *map(load_planner, BASELINES), expert]
-    records = plan_all(planners, source, out)
+    marks = [stamp(model, noise)] * 2 + [stamp(name, noise) for name in BASELINES] + [""]
+    records = plan_all(planners, marks, source, out)
     console.rule("3/4 what if there were a car on the path?")
     finding, versions = insert(planner, source)
     probes = [finding]
@@ -82,12 +83,16 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, nois
     return 0
 
 
-def plan_all(planners: Sequence[Planner], source: WorldSource, out: Path) -> dict[str, list[Record]]:
+def plan_all(
+    planners: Sequence[Planner], marks: Sequence[str], source: WorldSource, out: Path
+) -> dict[str, list[Record]]:
     """Records of every planner, kept in one file so that a repeated demo does not plan again."""
     by_planner = {}
-    for planner in planners:
+    for planner, mark in zip(planners, marks):
         with progress_bar(planner.name, len(source)) as advance:
-            by_planner[planner.name] = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance)
+            by_planner[planner.name] = evaluate(
+                planner, source, (0,), out / "records.jsonl", progress=advance, stamp=mark
+            )
     return by_planner
 
 

@@ -217,9 +217,17 @@ class _Reference:
         return self.rows[key]
 
     def donors(self, keys: Sequence[str]) -> list[Observation]:
-        """For each key the observation half the reference away: always the same one, and not of the same scene."""
-        count = len(self.rows)
-        return [self.samples[(self.row(key) + count // 2) % count].observation for key in keys]
+        """For each key an observation of another scene, about half the reference away: always the same one."""
+        return [self.samples[self._donor(self.row(key))].observation for key in keys]
+
+    def _donor(self, row: int) -> int:
+        keys = self.samples.keys
+        scene = keys[row].split("@")[0]
+        candidates = ((row + len(keys) // 2 + shift) % len(keys) for shift in range(len(keys)))
+        for other in candidates:
+            if keys[other].split("@")[0] != scene:
+                return other
+        raise DataError(f"the reference holds one scene only ({scene}); a shuffled next state needs two")
 
     def futures(self, processor: IKVLAProcessor, keys: Sequence[str]) -> dict[str, Tensor]:
         """``future_images`` and ``future_valid`` of the true future."""
@@ -282,6 +290,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise DataError(
             f"{path} describes a model of family {family!r}, expected {FAMILY!r}; load it with its own family"
         )
+    absent = [name for name in ("model", "vision_backbone") if name not in record]
+    if absent:
+        raise DataError(f"{path} lacks {absent}; it is no IK-VLA's config, or it is damaged: copy the checkpoint again")
     return record
 
 
