@@ -26,7 +26,7 @@ $run world generate --out "$out/train" --split train --logs 300 --workers 2
 train encoder_tiny "$out/encoder" --data "$out/encoder_train" --val "$out/encoder_val" --steps 2600
 vla=(--data "$out/train" --encoder "$out/encoder/final" --features "$out/features")
 train ik_vla_tiny "$out/ik_vla_first" "${vla[@]}" --steps 2600
-train ik_vla_tiny_refine "$out/ik_vla_tiny" "${vla[@]}" --init "$out/ik_vla_first/final" --steps 1600
+train ik_vla_tiny_refine "$out/ik_vla_tiny" "${vla[@]}" --init "$out/ik_vla_first/final" --steps 1200
 train ego_mlp "$out/ego_mlp_tiny" --data "$out/train"
 
 for name in ik_vla_tiny ego_mlp_tiny; do
