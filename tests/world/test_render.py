@@ -485,8 +485,8 @@ def test_errors_name_value_limit_and_remedy(renderer):
         renderer.images(9)
     with pytest.raises(DataError, match="not in the loaded scene"):
         renderer.images(0, signals=signals_of(((30.0, -4.5, 3.0, np.pi), SignalState.RED)))
-    with pytest.raises(DataError, match="7 and signals 4 steps, the scene 4"):
-        renderer.images(0, agents=Agents.empty(7))
+    with pytest.raises(DataError, match=r"step 3 outside the 0\.\.1 of the edited agents"):
+        renderer.images(3, agents=Agents.empty(2))
     with pytest.raises(DataError, match="65535"):
         encode(np.zeros(1, np.uint8), 65_536)
     with pytest.raises(DataError, match="supersample 0"):

@@ -52,7 +52,7 @@ class Renderer:
     ) -> UInt8[np.ndarray, "C H W 3"]:
         """RGB pictures at a step of the scene.
 
-        `agents` and `signals`, where given, replace the scene's own: edited copies with as many steps as the scene.
+        `agents` and `signals`, where given, replace the scene's own: edited copies that reach at least to `step`.
         """
         self._pose(step, agents, signals, labels=False)
         frame = self._color.frame()
