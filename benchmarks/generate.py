@@ -17,6 +17,7 @@ from eyesup.cli.common import console, facts
 from eyesup.data.world import WorldSource
 from eyesup.world.generate import GenerateConfig, GenerateReport, generate
 
+PLAIN_LOGS = 5  # one of each scenario
 GOALS = {"keyframes/s": "25 on two cores", "MB per 1,000 keyframes": "60", "images of a keyframe, ms": "5"}
 
 
@@ -33,7 +34,11 @@ def main(logs: int = 20, workers: int = 2, width_px: int = 256, height_px: int =
         root = Path(folder) / "store"
         size = {"width_px": width_px, "height_px": height_px}
         report = generate(GenerateConfig(out=root, logs=logs, workers=workers, keep_going=True, **size))
-        rows = {**_making(report, root), **_reading(root)}
+        plain = generate(
+            GenerateConfig(out=Path(folder) / "plain", logs=PLAIN_LOGS, workers=1, keep_going=True, **size)
+        )
+        baseline = {"plain: one process, keyframes/s": f"{plain.keyframes_per_s:.1f}"}
+        rows = {**_making(report, root), **baseline, **_reading(root)}
     table = Table(
         "generation", "measured", "goal", title=f"{logs} logs, {workers} workers, 3 x {width_px}x{height_px} px"
     )
