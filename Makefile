@@ -33,7 +33,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/eyesup demo --out runs/demo
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/run_all.py
