@@ -10,8 +10,11 @@ from tyro.conf import Positional
 
 from eyesup import catalog
 from eyesup.cli.common import console, facts, print_finding, write_json
+from eyesup.cli.evaluate import with_noise
+from eyesup.data.source import subset
 from eyesup.data.world import WorldSource
 from eyesup.models.load import load_planner
+from eyesup.types import DataError
 
 
 def diagnose(
@@ -19,26 +22,33 @@ def diagnose(
     store: Positional[Path],
     probes: tuple[str, ...] = ("ego_status", "vision_swap", "insertion"),
     seeds: tuple[int, ...] = (0,),
+    noise: int = 5,
+    every: int = 1,
     out: Path = Path("runs/diagnose"),
 ) -> int:
     """Run probes on one planner and write the findings.
 
-    Example: eyesup diagnose ik_vla_tiny runs/world/test --probes insertion next_source --seeds 0 1 2
+    Example: eyesup diagnose ik_vla_tiny runs/world/test --probes insertion next_source --every 14
 
     Args:
         planner: A rule, a shipped checkpoint or a checkpoint folder.
         store: Folder made by `eyesup world generate`.
         probes: Any of ego_status, vision_swap, insertion, next_source.
-        seeds: Noise seeds of planners that sample.
+        seeds: Seeds of the noise; each plans everything once more.
+        noise: Noise draws per seed and keyframe of planners that sample; they share one pass and are averaged.
+        every: Take every k-th keyframe; insertion chooses its own from all of them.
         out: Folder of findings.json.
     """
-    chosen = load_planner(planner)
-    source = WorldSource(store, with_map=False)
+    if every < 1 or noise < 1:
+        raise DataError(f"--every {every} and --noise {noise} must be at least 1")
+    chosen = with_noise(load_planner(planner), noise)
+    whole = WorldSource(store, with_map=False)
+    thinned = subset(whole, whole.keys[::every]) if every > 1 else whole
     functions: dict[str, Any] = {name: catalog.lookup(catalog.PROBES, name, "probe") for name in probes}
     findings = []
     for name, probe in functions.items():
         with console.status(f"{name} on {chosen.name}"):
-            findings.append(probe(chosen, source, seeds))
+            findings.append(probe(chosen, whole if name == "insertion" else thinned, seeds))
         print_finding(findings[-1])
     write_json(out / "findings.json", {"findings": findings, "facts": facts(f"eyesup diagnose {planner} {store}")})
     console.print(f"findings: {out / 'findings.json'}")
