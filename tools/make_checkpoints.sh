@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the shipped checkpoints (src/eyesup/models/shipped/) were made: the recipe and every seed. About two hours on two cores.
+# The recipe of the shipped checkpoints (src/eyesup/models/shipped/) with every seed; see docs/results.md for what differed when they were made.
 # Interrupted, it goes on where it stopped: generation and training are both resumable.
 #
 #   tools/make_checkpoints.sh [FOLDER]     default FOLDER: runs/shipped
