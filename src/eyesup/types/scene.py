@@ -16,17 +16,24 @@ from eyesup.types.road_map import RoadMap
 
 
 class SignalState(IntEnum):
-    """Colour a traffic signal shows; values are stored in files, append only."""
+    """What a signal head shows: a colour, or that it is a sign; values are stored in files, append only."""
 
     OFF = 0
     GREEN = 1
     AMBER = 2
     RED = 3
+    STOP_SIGN = 4
+    YIELD_SIGN = 5
+
+    @property
+    def is_sign(self) -> bool:
+        """A sign shows the same at every step."""
+        return self in (SignalState.STOP_SIGN, SignalState.YIELD_SIGN)
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Traffic signal heads over time, world frame.
+    """Traffic signal heads over time, and stop and yield signs, world frame.
 
     Attributes:
         ids: (S,) int64, unique.
@@ -141,10 +148,26 @@ class CueKind(IntEnum):
 
 @dataclass(frozen=True)
 class Cue:
-    """The thing that decides what the expert does: an agent id, a signal id, or the road itself."""
+    """The thing that decides what the expert does: agents, a signal, or the road itself.
+
+    Attributes:
+        kind: What it is.
+        id: The agent's or signal's id; of several agents the one that matters first.
+        others: Ids of the agents that belong to it: the other cones, the second car of an accident.
+    """
 
     kind: CueKind = CueKind.NONE
     id: int = -1
+    others: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.others and self.kind is not CueKind.AGENT:
+            raise DataError(f"cue: others {self.others} belong to a cue of agents, not of kind {self.kind.name}")
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All ids; empty where there is no cue."""
+        return () if self.id < 0 else (self.id, *self.others)
 
 
 @dataclass(frozen=True)
