@@ -82,7 +82,7 @@ def test_future_images_are_those_of_later_steps(hand_store):
 
 
 def test_twins_are_apart_and_name_their_origin(hand_store):
-    (twin,) = WorldSource(hand_store, twins=True)
+    (twin,) = WorldSource(hand_store, twins="only")
     assert twin.key == "train-0001-hand~removed@40" and twin.truth.tags["twin"] == "removed"
 
 
@@ -124,7 +124,7 @@ def test_labelled_keyframes_are_those_with_stored_labels(hand_store, monkeypatch
 
 
 def test_the_place_of_a_twin_is_its_own_scene(hand_store):
-    assert WorldSource(hand_store, twins=True).place(0) == ("train-0001-hand~removed@40", 40)
+    assert WorldSource(hand_store, twins="only").place(0) == ("train-0001-hand~removed@40", 40)
 
 
 def test_without_truth_only_the_observation_is_built(hand_store):

@@ -428,7 +428,7 @@ def test_paper_preset_runs_on_local_checkpoints(checkpoints, tmp_path: Path) -> 
     assert model.config.grid.tokens == 3 * 2 * 2 and model.config.vision.width == 24
     batch = processor([make_sample(0, "how many cars?"), make_sample(1)], training=True)
     outputs = model(batch)
-    assert outputs.next_state.shape == (2, 3, 12, 32) and outputs.decoder.prediction.shape == (2, 6, 2)
+    assert outputs.next_state.shape == (2, 3, 12, 32) and outputs.decoder.prediction.shape == (2, 1, 6, 2)
     planner = IKVLAPlanner(model, processor, max_answer_tokens=3)
     [first] = planner.plan([make_sample(0, "how many cars?").observation], seed=3)
     planner.save(tmp_path)

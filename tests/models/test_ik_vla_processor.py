@@ -230,6 +230,22 @@ def test_headings_of_a_planar_plan_follow_its_path_and_hold_at_rest():
     np.testing.assert_allclose(plan.poses[:, 2], [np.pi / 4, np.pi / 2, np.pi / 2], atol=1e-6)
 
 
+def test_range_per_waypoint_weighs_near_and_far_alike():
+    steps = np.arange(1, 4)
+    paths = [
+        Trajectory(np.stack([speed * steps, 0.1 * speed * steps, np.zeros(3)], -1), 0.5, np.ones(3, bool))
+        for speed in (0.0, 2.0)
+    ]
+    normalizer = fit_normalizer(paths, 0.0, 100.0, per_waypoint=True)
+    assert np.shape(normalizer.low) == np.shape(normalizer.high) == (3, 3)
+    np.testing.assert_allclose(normalizer.encode(paths[1].poses)[:, :2], 1.0)
+    np.testing.assert_allclose(normalizer.encode(paths[0].poses)[:, :2], -1.0)
+    np.testing.assert_allclose(normalizer.decode(normalizer.encode(paths[1].poses)), paths[1].poses)
+    short = [Trajectory(paths[0].poses, 0.5, np.array([True, True, False]))]
+    with pytest.raises(DataError, match="reaches the last"):
+        fit_normalizer(short, per_waypoint=True)
+
+
 def test_fitted_normalizer_puts_training_data_into_the_unit_box():
     rng = np.random.default_rng(0)
     paths = [Trajectory(rng.uniform([0, -5, -1], [40, 5, 1], (6, 3)), 0.5) for _ in range(200)]

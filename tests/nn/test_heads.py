@@ -139,3 +139,20 @@ def test_regressors_give_the_same_plan_for_every_alternative(tokens) -> None:
     plans = decoder.sample(context(decoder, tokens), row_generators(0, ["a", "b", "c"], 4), 4)
     assert torch.equal(plans, plans[:, :1].expand_as(plans))
     assert not decoder.stochastic and build("ik").stochastic
+
+
+def test_draws_of_noise_share_a_row_and_differ(tokens) -> None:
+    decoder = build("ik")
+    decoder.noise_draws = 4
+    goal = torch.rand(3, 5, 3, generator=torch.Generator().manual_seed(2))
+    terms = decoder.terms(decoder.context(*tokens), goal, torch.Generator().manual_seed(0))
+    assert terms.prediction.shape == terms.target.shape == (3, 4, 5, 3)
+    if decoder.diffusion.prediction == "sample":
+        assert torch.equal(terms.target, goal[:, None].expand(-1, 4, -1, -1))
+    else:
+        assert (terms.target[:, 0] != terms.target[:, 1]).any()
+    alone = build("ik")
+    alone.load_state_dict(decoder.state_dict())
+    wide = tuple(t.repeat_interleave(4, 0) for t in tokens)
+    same = alone.terms(alone.context(*wide), goal.repeat_interleave(4, 0), torch.Generator().manual_seed(0))
+    assert torch.allclose(same.prediction.flatten(0, 1), terms.prediction.flatten(0, 1), atol=1e-5)

@@ -22,7 +22,7 @@ def outputs(**changes: object) -> SimpleNamespace:
     found = {
         "next_state": torch.full((2, 1, 3, 4), 2.0, requires_grad=True), "next_target": torch.zeros(2, 1, 3, 4),
         "next_valid": VALID, "target_std": torch.tensor(1.0), "target_std_initial": torch.tensor(1.0),
-        "decoder": SimpleNamespace(prediction=torch.full((2, 5, 3), 3.0), target=torch.zeros(2, 5, 3)),
+        "decoder": SimpleNamespace(prediction=torch.full((2, 1, 5, 3), 3.0), target=torch.zeros(2, 1, 5, 3)),
         "answer_logits": torch.zeros(3, 7), "answer_targets": torch.tensor([1, 2, 3]), "text_is_plan": False,
     }  # fmt: skip
     return SimpleNamespace(**(found | changes))
@@ -59,9 +59,9 @@ def test_nothing_valid_gives_zero_with_a_gradient_path() -> None:
 
 
 def test_invalid_waypoints_do_not_count() -> None:
-    prediction = torch.zeros(1, 2, 3)
-    prediction[0, 0], prediction[0, 1] = 2.0, 50.0
-    loss = trajectory_loss(prediction, torch.zeros(1, 2, 3), torch.tensor([[True, False]]))
+    prediction = torch.zeros(1, 1, 2, 3)
+    prediction[0, 0, 0], prediction[0, 0, 1] = 2.0, 50.0
+    loss = trajectory_loss(prediction, torch.zeros(1, 1, 2, 3), torch.tensor([[True, False]]))
     assert loss.item() == pytest.approx(4.0)
 
 

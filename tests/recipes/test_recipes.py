@@ -118,7 +118,7 @@ def test_blind_variant_hides_the_present_and_keeps_the_targets(inputs):
 
 
 def test_world_frames_are_those_of_the_samples(hand_store):
-    for twins in (False, True):
+    for twins in ("none", "only"):
         source = WorldSource(hand_store, twins=twins)
         frames = WorldFrames(source)
         for row in range(len(source)):

@@ -16,6 +16,7 @@ from eyesup.world.store import CUE_ACTIVE_M, FUTURE_IMAGES_S, TWIN_MARK, SceneSt
 
 Keyframes = Literal["all", "cue_active", "cue_inactive", "labelled"]
 Images = Literal["all", "present", "none"]
+Twins = Literal["none", "only", "also"]
 
 
 class WorldSource:
@@ -37,7 +38,7 @@ class WorldSource:
             3 s ahead, or ``none``: the Observation's are black then, and the Truth has no labels either.
         with_truth: Build the Truth.
         with_map: Put the map around the ego into the Truth.
-        twins: Take the stored twins instead of the logs.
+        twins: Take the stored twins too (``also``), or instead of the logs (``only``).
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class WorldSource:
         images: Images = "all",
         with_truth: bool = True,
         with_map: bool = True,
-        twins: bool = False,
+        twins: Twins = "none",
     ) -> None:
         self.store = SceneStore(root)
         self.name = f"world:{Path(root).name}"
@@ -143,7 +144,7 @@ class WorldSource:
 
 
 def _choose(
-    store: SceneStore, scenario: str | Sequence[str] | None, keyframes: Keyframes, twins: bool
+    store: SceneStore, scenario: str | Sequence[str] | None, keyframes: Keyframes, twins: Twins
 ) -> list[tuple[str, int, int]]:
     """(scene key, step, index among the scene's keyframes) of every sample."""
     wanted = {scenario} if isinstance(scenario, str) else set(scenario) if scenario is not None else None
@@ -152,7 +153,8 @@ def _choose(
     if wanted is not None and not wanted <= known:
         raise DataError(f"no scenario {sorted(wanted - known)} in {store.root}; it holds {sorted(known)}")
     rows = []
-    for key in store.twin_keys if twins else store.keys:
+    keys = {"none": store.keys, "only": store.twin_keys, "also": (*store.keys, *store.twin_keys)}
+    for key in keys[twins]:
         if wanted is None or scenarios[key] in wanted:
             take = _takes(store, key, keyframes)
             rows += [(key, step, k) for k, step in enumerate(store.keyframes(key)) if take[k]]

@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def trajectory_loss(
-    prediction: Float[Tensor, "B T A"], target: Float[Tensor, "B T A"], valid: Bool[Tensor, "B T"]
+    prediction: Float[Tensor, "B K T A"], target: Float[Tensor, "B K T A"], valid: Bool[Tensor, "B T"]
 ) -> Float[Tensor, ""]:
-    """Mean squared error over valid waypoints and their dimensions; 0 when none is valid.
+    """Mean squared error over draws, valid waypoints and their dimensions; 0 when none is valid.
 
     For a diffusion decoder prediction and target are noise (|| eps - eps_theta ||^2) or, by
     `DiffusionConfig.prediction`, x_0 or v; for a regressor they are normalised trajectories.
     """
-    error = (prediction.float() - target.float()).square().mean(dim=-1)  # (B, T)
+    error = (prediction.float() - target.float()).square().mean(dim=(1, 3))  # (B, T)
     weight = valid.to(error.dtype)
     return (error * weight).sum() / weight.sum().clamp(min=1)

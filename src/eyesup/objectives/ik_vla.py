@@ -17,7 +17,7 @@ from eyesup.types import DataError
 
 @runtime_checkable
 class DecoderOutputs(Protocol):
-    """[B, T, A] each."""
+    """[B, K, T, A] each."""
 
     @property
     def prediction(self) -> Tensor: ...

@@ -68,6 +68,7 @@ class IKVLARun(LoopConfig):
         random_encoder: Use an untrained encoder when none is given; for tests only.
         text_variants: Versions of each sample's text kept tokenised, each with its own drawn question.
         val_samples: Validation keyframes, spread evenly over the store.
+        range_per_waypoint: Normalise each waypoint by its own range, so that the near term counts as much as the far.
     """
 
     preset: IKVLAPreset = field(default_factory=lambda: preset("tiny"))
@@ -75,11 +76,12 @@ class IKVLARun(LoopConfig):
     random_encoder: bool = False
     text_variants: int = 4
     val_samples: int = 64
+    range_per_waypoint: bool = False
 
     def task(self, inputs: Inputs, quiet: bool) -> Task:
         terminal = Terminal(0, 0, quiet)
         source = WorldSource(inputs.data, images="none", with_map=False)  # the model trains on cached tokens
-        chosen = with_data_normalizer(self._with_weights(inputs), source)
+        chosen = with_data_normalizer(self._with_weights(inputs), source, self.range_per_waypoint)
         encoder = self._encoder(chosen, inputs)
         model, processor = build(chosen, self.train.seed, encoder)
         encode = token_encoder(model.encoder, processor, source.store.rig.names)
@@ -133,12 +135,12 @@ class IKVLARun(LoopConfig):
         return OpenLoopValidation(samples, lambda model: IKVLAPlanner(model, processor))  # type: ignore[arg-type]
 
 
-def with_data_normalizer(chosen: IKVLAPreset, source: SampleSource) -> IKVLAPreset:
+def with_data_normalizer(chosen: IKVLAPreset, source: SampleSource, per_waypoint: bool = False) -> IKVLAPreset:
     """Trajectory range measured on the training samples."""
     processor = chosen.processor
     futures = [sample.truth.future for sample in source if sample.truth is not None]
     plans = [future.resampled(processor.waypoint_dt_s, processor.waypoints) for future in futures]
-    return replace(chosen, processor=replace(processor, normalizer=fit_normalizer(plans)))
+    return replace(chosen, processor=replace(processor, normalizer=fit_normalizer(plans, per_waypoint=per_waypoint)))
 
 
 def load_encoder(folder: Path, chosen: IKVLAPreset) -> VisualEncoder:
@@ -193,7 +195,7 @@ def ik_vla_tiny() -> IKVLARun:
     )  # fmt: skip
     chosen = preset("tiny")
     chosen = replace(chosen, processor=replace(chosen.processor, question_rate=QUESTION_RATE))
-    return IKVLARun("ik_vla_tiny", train, chosen, TINY_LOSSES)
+    return IKVLARun("ik_vla_tiny", train, chosen, TINY_LOSSES, range_per_waypoint=True)
 
 
 def ik_vla_tiny_refine() -> IKVLARun:

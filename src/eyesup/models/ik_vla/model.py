@@ -295,7 +295,7 @@ def build_decoder(config: IKVLAConfig, encoder_dim: int, hidden_dim: int) -> Tra
     }  # fmt: skip
     if settings.kind == "ik_diffusion":
         network = IKNetwork(**visual, blocks=settings.blocks, self_attention=settings.self_attention)
-        return IKDiffusionDecoder(network, settings.diffusion)
+        return IKDiffusionDecoder(network, settings.diffusion, settings.noise_draws)
     if settings.kind == "ik_attnpool_mlp":
         return AttentionPoolDecoder(**visual)
     if settings.kind == "llm_mlp":

@@ -95,11 +95,16 @@ def _debug() -> IKVLAPreset:
 
 
 def _tiny() -> IKVLAPreset:
-    """N = 3 x (4 x 8) = 96 tokens, H x N = 288 placeholders. Predicts x_0 instead of eps: see the family's README."""
+    """N = 3 x (4 x 8) = 96 tokens, H x N = 288 placeholders, 8 waypoints (4 s) as on NAVSIM.
+
+    Predicts x_0 instead of eps, from several noise levels per sample: see the family's README.
+    """
     return _assemble(
         VisionConfig.preset("tiny"),
         LanguageConfig(hidden=128, layers=4, heads=4, kv_heads=2, ffn=512),
-        DecoderConfig(width=128, heads=4, diffusion=DiffusionConfig(100, sample_steps=10, prediction="sample")),
+        DecoderConfig(
+            width=128, heads=4, waypoints=8, noise_draws=8, diffusion=DiffusionConfig(100, sample_steps=10, prediction="sample")
+        ),
         NextStateConfig(HORIZONS_S), ImageRule(), PromptConfig(system="short"), "tiny", ego_width=128,
     )  # fmt: skip
 

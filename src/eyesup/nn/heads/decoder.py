@@ -17,11 +17,12 @@ class DecoderTerms:
     """What a decoder predicts in training and what it should have predicted; the loss is their squared difference.
 
     Attributes:
-        prediction, target: (B, T, A); noise for a diffusion decoder, the normalised trajectory for a regressor.
+        prediction, target: (B, K, T, A); noise for a diffusion decoder (K draws of it), the normalised trajectory for a
+            regressor (K = 1).
     """
 
-    prediction: Float[Tensor, "B T A"]
-    target: Float[Tensor, "B T A"]
+    prediction: Float[Tensor, "B K T A"]
+    target: Float[Tensor, "B K T A"]
 
 
 class TrajectoryDecoder(nn.Module, ABC):

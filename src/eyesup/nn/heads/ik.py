@@ -184,10 +184,11 @@ class IKDiffusionDecoder(TrajectoryDecoder):
     reads: ClassVar[Literal["visual", "hidden"]] = "visual"
     stochastic: ClassVar[bool] = True
 
-    def __init__(self, network: IKNetwork, diffusion: DiffusionConfig) -> None:
+    def __init__(self, network: IKNetwork, diffusion: DiffusionConfig, noise_draws: int = 1) -> None:
         super().__init__()
         self.network = network
         self.diffusion = diffusion
+        self.noise_draws = noise_draws
         self.schedule = NoiseSchedule(diffusion)
 
     def context(self, *tokens: Tensor) -> Memory:
@@ -198,12 +199,14 @@ class IKDiffusionDecoder(TrajectoryDecoder):
     def terms(
         self, context: Memory, trajectory: Float[Tensor, "B T A"], generator: torch.Generator | None = None
     ) -> DecoderTerms:
-        """One noise level and one noise per row."""
-        noise = torch.randn(trajectory.shape, generator=generator).to(trajectory)
-        level = self.schedule.draw_levels(len(trajectory), generator).to(trajectory.device)
-        x_k = self.schedule.add_noise(trajectory, noise, level)
-        prediction = self.network(x_k[:, None], level, context)[:, 0]
-        return DecoderTerms(prediction, self.schedule.target(trajectory, noise, level))
+        """`noise_draws` noise levels, each with its noise, per row; they share the row's keys and values."""
+        shape = (-1, self.noise_draws)
+        clean = trajectory.repeat_interleave(self.noise_draws, dim=0)
+        noise = torch.randn(clean.shape, generator=generator).to(trajectory)
+        level = self.schedule.draw_levels(len(clean), generator).to(trajectory.device)
+        x_k = self.schedule.add_noise(clean, noise, level)
+        prediction = self.network(x_k.unflatten(0, shape), level.unflatten(0, shape), context)
+        return DecoderTerms(prediction, self.schedule.target(clean, noise, level).unflatten(0, shape))
 
     def sample(
         self, context: Memory, generators: Sequence[torch.Generator], samples: int = 1

@@ -26,7 +26,7 @@ class RegressionDecoder(TrajectoryDecoder):
         generator: torch.Generator | None = None,
     ) -> DecoderTerms:
         """The regressed trajectory against the driven one."""
-        return DecoderTerms(context, trajectory)
+        return DecoderTerms(context[:, None], trajectory[:, None])
 
     def sample(
         self, context: Float[Tensor, "B T A"], generators: Sequence[torch.Generator], samples: int = 1
