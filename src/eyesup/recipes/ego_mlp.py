@@ -55,4 +55,4 @@ def ego_mlp() -> EgoMLPRun:
     train = TrainConfig(
         steps=500, batch_size=1, groups=(GroupConfig("mlp", ("",), 2e-3, weight_decay=1e-4),), log_every=50
     )
-    return EgoMLPRun("ego_mlp", train)
+    return EgoMLPRun("ego_mlp", train, EgoMLPConfig(waypoints=8))

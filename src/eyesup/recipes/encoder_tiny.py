@@ -39,8 +39,8 @@ GROUPS = {
 
 
 def labelled_keyframes(root: Path) -> WorldSource:
-    """Keyframes of a store that carry class labels, with the images at t = 0 only; DataError when there are none."""
-    source = WorldSource(root, keyframes="labelled", images="present", with_map=False)
+    """Keyframes of a store and its twins that carry class labels, with the images at t = 0 only; DataError when there are none."""
+    source = WorldSource(root, keyframes="labelled", images="present", with_map=False, twins="also")
     if not len(source):
         raise DataError(f"{root} holds no labelled keyframes; generate the store with labels")
     return source

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from eyesup.data.source import SampleSource
-from eyesup.data.world import WorldSource
+from eyesup.data.world import Twins, WorldSource
 from eyesup.models.ik_vla.config import IGNORED_LABEL
 from eyesup.models.ik_vla.planner import IKVLAPlanner, build, export
 from eyesup.models.ik_vla.presets import IKVLAPreset, preset
@@ -69,6 +69,7 @@ class IKVLARun(LoopConfig):
         text_variants: Versions of each sample's text kept tokenised, each with its own drawn question.
         val_samples: Validation keyframes, spread evenly over the store.
         range_per_waypoint: Normalise each waypoint by its own range, so that the near term counts as much as the far.
+        twins: Whether the store's twins are training samples too: the same moment with another picture and another answer.
     """
 
     preset: IKVLAPreset = field(default_factory=lambda: preset("tiny"))
@@ -77,10 +78,11 @@ class IKVLARun(LoopConfig):
     text_variants: int = 4
     val_samples: int = 64
     range_per_waypoint: bool = False
+    twins: Twins = "none"
 
     def task(self, inputs: Inputs, quiet: bool) -> Task:
         terminal = Terminal(0, 0, quiet)
-        source = WorldSource(inputs.data, images="none", with_map=False)  # the model trains on cached tokens
+        source = WorldSource(inputs.data, images="none", with_map=False, twins=self.twins)  # the model trains on cached tokens
         chosen = with_data_normalizer(self._with_weights(inputs), source, self.range_per_waypoint)
         encoder = self._encoder(chosen, inputs)
         model, processor = build(chosen, self.train.seed, encoder)
@@ -195,7 +197,7 @@ def ik_vla_tiny() -> IKVLARun:
     )  # fmt: skip
     chosen = preset("tiny")
     chosen = replace(chosen, processor=replace(chosen.processor, question_rate=QUESTION_RATE))
-    return IKVLARun("ik_vla_tiny", train, chosen, TINY_LOSSES, range_per_waypoint=True)
+    return IKVLARun("ik_vla_tiny", train, chosen, TINY_LOSSES, range_per_waypoint=True, twins="also")
 
 
 def ik_vla_tiny_refine() -> IKVLARun:
