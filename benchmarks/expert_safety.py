@@ -1,4 +1,4 @@
-"""How safely the world's expert drives: collisions, red lights and hard braking over many logs.
+"""How safely the world's expert drives: collisions, red lights, stop signs and hard braking over many logs.
 
 Run: python benchmarks/expert_safety.py --logs 40
 """
@@ -21,6 +21,7 @@ from eyesup.world.simulate import simulate
 from eyesup.world.twins import scene_route
 
 HARD_BRAKING_MPS2 = -6.0
+AT_LINE_M, AT_REST_MPS = 4.0, 0.05  # a stop at a stop sign counts this near its line
 
 
 def collisions(scene: Scene) -> Counter[str]:
@@ -41,19 +42,22 @@ def collisions(scene: Scene) -> Counter[str]:
     return found
 
 
-def red_lights_run(scene: Scene) -> int:
-    """Times at which the ego's front crossed a stop line on red."""
+def signals_run(scene: Scene) -> Counter[str]:
+    """Stop lines that the ego's front crossed on red, or at a stop sign without having come to rest before it."""
     route = scene_route(scene)
     front = np.array([route.project(*pose) for pose in scene.ego_poses]) + (
         scene.vehicle.rear_axle_to_center_m + scene.vehicle.length_m / 2
     )
     ends = dict(zip(route.lane_ids, route.lane_end_s))
-    count = 0
+    speeds, found = scene.ego_velocities[:, 0], Counter[str]()
     for states, lanes in zip(scene.signals.states, scene.signals.stop_lane_ids):
-        for stop in (ends[lane] for lane in lanes if lane in ends):
-            crossing = np.flatnonzero((front[:-1] <= stop) & (front[1:] > stop))
-            count += int((states[crossing] == SignalState.RED).sum())
-    return count
+        for stop in {ends[lane] for lane in lanes if lane in ends}:
+            for step in np.flatnonzero((front[:-1] <= stop) & (front[1:] > stop)):
+                before = (front > stop - AT_LINE_M) & (np.arange(len(front)) <= step)
+                rested = speeds[before].min() < AT_REST_MPS
+                found["red lights run"] += int(states[step] == SignalState.RED)
+                found["stop signs run"] += int(states[step] == SignalState.STOP_SIGN and not rested)
+    return found
 
 
 def main() -> None:
@@ -65,18 +69,18 @@ def main() -> None:
     print(
         f"{date.today()}  {platform.processor() or platform.machine()}  SUMO {version('libsumo')}  split {options.split}"
     )
-    titles = ("collisions", "ego hit from behind", "red lights run", "hard braking")
-    print(f"{'scenario':14}{'logs':>6}" + "".join(f"{title:>21}" for title in titles) + f"{'s/log':>8}")
+    titles = ("collisions", "ego hit from behind", "red lights run", "stop signs run", "hard braking")
+    print(f"{'scenario':22}{'logs':>6}" + "".join(f"{title:>21}" for title in titles) + f"{'s/log':>8}")
     for name in SCENARIOS:
         counts: Counter[str] = Counter()
         start = time.perf_counter()
         for seed in range(options.first_seed, options.first_seed + options.logs):
             scene = simulate(name, seed, options.split)
             counts += collisions(scene)
-            counts["red lights run"] += red_lights_run(scene)
+            counts += signals_run(scene)
             counts["hard braking"] += bool(scene.ego_accelerations[:, 0].min() < HARD_BRAKING_MPS2)
         seconds = (time.perf_counter() - start) / options.logs
-        print(f"{name:14}{options.logs:6}" + "".join(f"{counts[title]:21}" for title in titles) + f"{seconds:8.2f}")
+        print(f"{name:22}{options.logs:6}" + "".join(f"{counts[title]:21}" for title in titles) + f"{seconds:8.2f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import tyro
@@ -15,9 +19,12 @@ from rich.table import Table
 
 from eyesup.cli.common import console, facts
 from eyesup.data.world import WorldSource
+from eyesup.world import generate as generation
+from eyesup.world.expert import Expert
 from eyesup.world.generate import GenerateConfig, GenerateReport, generate
+from eyesup.world.scenarios import SCENARIOS
 
-PLAIN_LOGS = 5  # one of each scenario
+PLAIN_LOGS = len(SCENARIOS)  # one of each
 GOALS = {"keyframes/s": "25 on two cores", "MB per 1,000 keyframes": "60", "images of a keyframe, ms": "5"}
 
 
@@ -32,13 +39,13 @@ def main(logs: int = 20, workers: int = 2, width_px: int = 256, height_px: int =
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "store"
-        size = {"width_px": width_px, "height_px": height_px}
-        report = generate(GenerateConfig(out=root, logs=logs, workers=workers, keep_going=True, **size))
-        plain = generate(
-            GenerateConfig(out=Path(folder) / "plain", logs=PLAIN_LOGS, workers=1, keep_going=True, **size)
+        config = GenerateConfig(
+            root, logs=logs, workers=workers, keep_going=True, width_px=width_px, height_px=height_px
         )
-        baseline = {"plain: one process, keyframes/s": f"{plain.keyframes_per_s:.1f}"}
-        rows = {**_making(report, root), **baseline, **_reading(root)}
+        report = generate(config)
+        with _expert_clock() as expert_s:
+            plain = generate(replace(config, out=Path(folder) / "plain", logs=PLAIN_LOGS, workers=1, twins=True))
+        rows = {**_making(report, root), **_plain(plain, expert_s["simulate"]), **_reading(root)}
     table = Table(
         "generation", "measured", "goal", title=f"{logs} logs, {workers} workers, 3 x {width_px}x{height_px} px"
     )
@@ -47,6 +54,48 @@ def main(logs: int = 20, workers: int = 2, width_px: int = 256, height_px: int =
     console.print(table)
     for name, value in facts(f"python benchmarks/generate.py --logs {logs} --workers {workers}").items():
         console.print(f"{name}: {value}")
+
+
+@contextmanager
+def _expert_clock() -> Iterator[dict[str, float]]:
+    """Seconds that the expert thinks, in all (``all``) and while logs are simulated (``simulate``); in this process only."""
+    seconds = {"all": 0.0, "simulate": 0.0}
+    command, simulate = Expert.command, generation.simulate
+
+    def timed_command(*args, **kwargs):
+        start = time.perf_counter()
+        try:
+            return command(*args, **kwargs)
+        finally:
+            seconds["all"] += time.perf_counter() - start
+
+    def timed_simulate(*args, **kwargs):
+        before = seconds["all"]
+        try:
+            return simulate(*args, **kwargs)
+        finally:
+            seconds["simulate"] += seconds["all"] - before
+
+    with patch.object(Expert, "command", timed_command), patch.object(generation, "simulate", timed_simulate):
+        yield seconds
+
+
+def _plain(report: GenerateReport, expert_s: float) -> dict[str, str]:
+    """One process, one log of each scenario, with twins: where the time goes."""
+    stages = {
+        "traffic and script": report.stage_s["simulate"] - expert_s,
+        "expert": expert_s,
+        "twins, driven": report.stage_s["cue"],
+        "render": report.stage_s["render"],
+        "labels and questions": report.stage_s["labels"],
+        "encoding and writing": report.stage_s["write"],
+    }
+    spent = sum(stages.values())
+    title = "with twins"
+    return {
+        f"{title}: keyframes/s": f"{report.keyframes_per_s:.1f}",
+        **{f"{title}: share of {name}": f"{100 * seconds / spent:.0f} %" for name, seconds in stages.items()},
+    }
 
 
 def _making(report: GenerateReport, root: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,8 @@ def write_hand_scene() -> Callable[..., None]:
             cue_effect_m=np.linspace(0.0, 4.0, k),
             cue_effect_valid=np.arange(k) < k - 1 if k > 1 else np.ones(k, bool),
             ego_gap_m=np.linspace(0.5, 1.5, k),
-            visible_px=np.tile(np.arange(len(scene.agents)), (k, 1)),
+            visible_px=np.tile(np.arange(len(scene.agents))[:, None], (k, 1, len(rig))),
+            whole_px=np.tile(np.arange(len(scene.agents))[:, None] * 2, (k, 1, len(rig))),
             qa=tuple((QA(f"Question {i}?", "yes", "exist"),) for i in range(k)),
         )
         write_scene(root, scene, rig, images or {s: hand_images(rig, s) for s in steps}, labels, annotations, "f1")
@@ -170,6 +172,14 @@ def hand_store(tmp_path: Path, hand_rig: CameraRig, write_hand_scene: Callable[.
         write_hand_scene(root, scene, hand_rig)
     write_manifest(root, [scene_files(root, key) for key in keys], {"rig": json.loads(rig_to_json(hand_rig))})
     return root
+
+
+@pytest.fixture(scope="session")
+def log_of() -> Callable[[str, int], Scene]:
+    """`log_of(scenario, seed)`: a simulated log of 12 s, made once. Read only; seeds 11 and 12 are shared by most tests."""
+    from eyesup.world.simulate import simulate
+
+    return lru_cache(lambda scenario, seed: simulate(scenario, seed, duration_s=12.0))
 
 
 @pytest.fixture(scope="session")

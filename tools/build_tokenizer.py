@@ -1,7 +1,8 @@
 """Train the tiny byte-level BPE that ships with the IK-VLA family.
 
-The text is generated from our own prompt and question templates with random numbers. Two choices keep prompts short and numbers
-compositional: every digit is a token of its own, and merges may cross blanks, so a fixed label costs one or two tokens.
+The text is generated from our own prompt, and from the world's own questions about random views, with random numbers. Two
+choices keep prompts short and numbers compositional: every digit is a token of its own, and merges may cross blanks, so a fixed
+label costs one or two tokens.
 
     python tools/build_tokenizer.py [--out src/eyesup/models/ik_vla/assets/tiny_tokenizer] [--vocab 1280]
 """
@@ -18,44 +19,28 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast
 
 from eyesup.models.ik_vla.prompt import CHATML_TOKENS, RESERVED, SPECIAL_TOKENS, PromptConfig, prompt_head
-from eyesup.types import Camera, CameraRig, Command, EgoStatus, Maneuver, Observation, Trajectory
+from eyesup.types import AgentKind, Camera, CameraRig, Command, EgoStatus, Maneuver, Observation, Trajectory
+from eyesup.world.language.balance import OPTIONS, Candidate
+from eyesup.world.language.questions import scene_questions
+from eyesup.world.language.reasoning import PACES, Act, Reason, because, decision_questions, descriptions
+from eyesup.world.language.sight import SeenSignal, Sight, Thing, sector_of
+from eyesup.world.language.spatial import spatial_questions
+from eyesup.world.language.words import COLOURS, NOUNS, SECTORS, SIGNS, listed
 
 PAD = "<|endoftext|>"
 MAX_TOKEN_CHARS = 24
 OUT = Path(__file__).parents[1] / "src/eyesup/models/ik_vla/assets/tiny_tokenizer"
 
-VEHICLES = ("car", "van", "truck", "bus", "motorcycle", "cyclist", "emergency vehicle")
-GROUPS = ("vehicle", "pedestrian", "cyclist", "obstacle")
-THINGS = (
-    *VEHICLES,
-    "pedestrian",
-    "traffic cone",
-    "barrier",
-    "traffic light",
-    "parked car",
-    "crosswalk",
-    "junction",
-    "lane",
+KINDS = tuple(AgentKind)
+FRONT_M = 4.0
+CLAUSES = (
+    "nothing in view asks for it",
+    "the road ahead is free",
+    "the road turns left",
+    "the road turns right",
+    "its own lane is free again",
 )
-PLACES = (
-    "ahead", "in view", "ahead in the ego lane", "ahead in my lane", "to the left", "to the right", "on the road",
-    "on the sidewalk", "at the junction", "on the crosswalk",
-)  # fmt: skip
-STATES = (
-    "red", "amber", "green", "braking", "stopped", "parked", "moving", "crossing", "turning left", "turning right", "cutting in",
-    "walking", "accelerating", "keeping its speed",
-)  # fmt: skip
-ACTIONS = (
-    "stop",
-    "slow down",
-    "keep speed",
-    "speed up",
-    "yield",
-    "turn left",
-    "turn right",
-    "go straight",
-    "follow the lane",
-)
+ABOUT = ("nothing in view", "the road ahead", "the traffic light")
 
 
 def random_observation(rng: np.random.Generator) -> Observation:
@@ -79,42 +64,64 @@ def random_observation(rng: np.random.Generator) -> Observation:
     )
 
 
-def article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+def random_thing(rng: np.random.Generator, number: int) -> Thing:
+    """Something that the cameras might show, anywhere around."""
+    kind = KINDS[rng.integers(len(KINDS))]
+    x, y, turn, along = rng.uniform(-10, 60), rng.uniform(-20, 20), rng.uniform(-np.pi, np.pi), rng.uniform(0, 60)
+    statuses = ("moving", "standing") if kind is AgentKind.PEDESTRIAN else ("moving", "stopped", "parked")
+    lateral = float(rng.choice([0.0, rng.uniform(-20, 20)]))
+    return Thing(
+        id=number, kind=kind, noun=NOUNS[kind], x=float(x), y=float(y), heading=float(turn),
+        size_m=(float(rng.uniform(3, 12)), 2.0, float(rng.uniform(1, 4))), speed_mps=float(rng.choice([0.0, 8.0])),
+        towards_mps=float(rng.normal()), ahead_m=float(along), lateral_m=lateral, gap_m=float(np.hypot(x, y)),
+        sector=sector_of(float(x), float(y)), pixels=100, brakes=bool(rng.integers(2)), hazards=bool(rng.integers(2)),
+        beacon=bool(rng.integers(2)), status=str(rng.choice(statuses)), overhead=False,
+    )  # fmt: skip
 
 
-def random_caption(rng: np.random.Generator) -> str:
-    """One sentence on the vehicle ahead, the light and who else is there, as the world writes it."""
-    lamps = " with its brake lights on" if rng.random() < 0.3 else ""
-    lead = f"{article(str(rng.choice(VEHICLES)))} is about {int(rng.integers(3, 60))} m ahead in the ego lane{lamps}"
-    parts = [lead if rng.random() < 0.6 else "no vehicle is seen ahead in the ego lane"]
-    if rng.random() < 0.5:
-        parts.append(f"the traffic light ahead is {rng.choice(('red', 'amber', 'green'))}")
-    if rng.random() < 0.5:
-        count, noun = int(rng.integers(1, 6)), rng.choice(GROUPS[1:])
-        parts.append(f"{count} {noun}{'s' if count > 1 else ''} in view")
-    sentence = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-    return sentence[0].upper() + sentence[1:] + "."
+def random_sight(rng: np.random.Generator) -> Sight:
+    """A view of up to eight things, a light and a sign."""
+    things = [random_thing(rng, number) for number in range(int(rng.integers(9)))]
+    seen = tuple(sorted(things, key=lambda thing: thing.gap_m))
+    lead = seen[0] if seen and rng.random() < 0.6 else None
+    light = SeenSignal(0, str(rng.choice(tuple(COLOURS.values()))), 20.0) if rng.random() < 0.5 else None
+    sign = SeenSignal(1, str(rng.choice(tuple(SIGNS.values()))), 20.0) if rng.random() < 0.3 else None
+    return Sight(0, seen, (), lead, True, light, sign, SECTORS)
 
 
-def random_talk(rng: np.random.Generator) -> tuple[str, str]:
-    """One question and one answer about a scene: the world's own, and some general ones."""
-    thing, group = str(rng.choice(THINGS)), str(rng.choice(GROUPS))
-    place, state, action = rng.choice(PLACES), rng.choice(STATES), rng.choice(ACTIONS)
-    yes, number = str(rng.choice(("yes", "no"))), str(int(rng.integers(0, 15)))
-    talks = (
-        ("Describe the scene.", random_caption(rng)),
-        ("Is there a vehicle or a cyclist ahead in my lane?", yes),
-        (f"Is there {article(group)} in view?", yes),
-        (f"How many {group}s are visible?", number),
-        ("What colour is the traffic light ahead?", str(state)),
-        ("Are the brake lights of the vehicle ahead on?", yes),
-        (f"Is there {article(thing)} {place}?", f"{yes.capitalize()}."),
-        (f"What is the {thing} {place} doing?", f"The {thing} {place} is {state}."),
-        ("What should the ego do?", f"The ego should {action} because the {thing} {place} is {state}."),
-        (f"How far is the {thing} {place}?", f"{number} m"),
+def random_talk(rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Some questions with answers, in the world's own words."""
+    sight = random_sight(rng)
+    things: tuple[Thing | SeenSignal, ...] = (
+        *sight.things,
+        *(signal for signal in (sight.light, sight.sign) if signal),
     )
-    return talks[rng.integers(len(talks))]
+    if things and rng.random() < 0.6:
+        why = because(things[rng.integers(len(things))], sight)
+    else:
+        why = Reason(str(rng.choice(CLAUSES)), str(rng.choice(ABOUT)))
+    sides = ("left", "right", None)
+    does = Act(
+        str(rng.choice(tuple(PACES))),
+        turn=sides[rng.integers(3)],
+        shift=sides[rng.integers(3)],
+        back=bool(rng.integers(2)),
+    )
+    first_seen = {thing.id: 20 * thing.id for thing in sight.things}
+    possible = [
+        *scene_questions(sight), *spatial_questions(sight, FRONT_M, first_seen), *decision_questions(sight, does, why),
+        Candidate(f"Where does my route lead within 30 metres{OPTIONS}?", "straight on", "route"),
+    ]  # fmt: skip
+    kinds = sorted({one.kind for one in possible})
+    asked = []
+    for kind in rng.choice(kinds, min(4, len(kinds)), replace=False):
+        alike = [one for one in possible if one.kind == kind]
+        one = alike[rng.integers(len(alike))]
+        others = sorted({other.answer for other in alike} - {one.answer})[:2] or [str(rng.choice(tuple(PACES)))]
+        asked.append((one.question.replace(OPTIONS, f": {listed([one.answer, *others], 'or')}"), one.answer))
+    told = descriptions(sight, list(Maneuver)[rng.integers(3)], does, why)
+    said = told[rng.integers(len(told))]
+    return [*asked, (said.question, said.answer)]
 
 
 def corpus(samples: int, seed: int) -> Iterator[str]:
@@ -123,10 +130,12 @@ def corpus(samples: int, seed: int) -> Iterator[str]:
     border = re.compile("|".join(re.escape(token) for token in RESERVED))
     configs = (PromptConfig(), PromptConfig(system="short"), PromptConfig(system="short", ego="none"))
     for index in range(samples):
-        question, answer = random_talk(rng)
+        (question, answer), *more = random_talk(rng)
         head = prompt_head(random_observation(rng), configs[index % len(configs)], question)
         yield from (piece for piece in border.split(head) if piece)
         yield answer
+        for question, answer in more:
+            yield from (question, answer)
 
 
 def build(vocab: int, samples: int, seed: int) -> PreTrainedTokenizerFast:

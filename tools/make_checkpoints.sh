@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The recipe of the shipped checkpoints (src/eyesup/models/shipped/) with every seed; see docs/results.md for what differed when they were made.
+# The recipe of the shipped checkpoints (src/eyesup/models/shipped/) with every seed; docs/results.md says at which commit it ran.
 # Interrupted, it goes on where it stopped: generation and training are both resumable.
 #
 #   tools/make_checkpoints.sh [FOLDER]     default FOLDER: runs/shipped
@@ -18,16 +18,12 @@ train() { # recipe, folder, options
   fi
 }
 
-encoder_mix=(--scenarios red_light 2 lead_brakes 1 stopped_car 1 free_drive 1 curve 0.5)
-$run world generate --out "$out/encoder_train" --split train --logs 110 --seed 7 --workers 2 "${encoder_mix[@]}"
-$run world generate --out "$out/encoder_val" --split val --logs 8 --seed 7 --workers 2
-$run world generate --out "$out/train" --split train --logs 300 --workers 2
+$run world generate --out "$out/train" --split train --logs 368 --twins --twins-per-log 2 --obstacles-per-log 2 --workers 2
+$run world generate --out "$out/val" --split val --logs 23 --workers 2
 
-train encoder_tiny "$out/encoder" --data "$out/encoder_train" --val "$out/encoder_val" --steps 2600
-vla=(--data "$out/train" --encoder "$out/encoder/final" --features "$out/features")
-train ik_vla_tiny "$out/ik_vla_first" "${vla[@]}" --steps 2600
-train ik_vla_tiny_refine "$out/ik_vla_tiny" "${vla[@]}" --init "$out/ik_vla_first/final" --steps 1200
-train ego_mlp "$out/ego_mlp_tiny" --data "$out/train"
+train encoder_tiny "$out/encoder" --data "$out/train" --val "$out/val" --steps 2000
+train ik_vla_tiny "$out/ik_vla_tiny" --data "$out/train" --val "$out/val" --encoder "$out/encoder/final" --features "$out/features" --steps 4500
+train ego_mlp "$out/ego_mlp_tiny" --data "$out/train" --val "$out/val"
 
 for name in ik_vla_tiny ego_mlp_tiny; do
   mkdir -p "src/eyesup/models/shipped/$name"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +39,37 @@ def test_inspect_fails_on_damage_and_names_the_file(hand_store, capsys):
     assert main(["world", "inspect", str(hand_store), "--no-verify"]) == 0
 
 
+def test_check_names_what_is_broken_and_how_to_mend_it(hand_store, capsys):
+    add_report(hand_store)
+    assert main(["world", "check", str(hand_store), "--pictures"]) == 0
+    assert "3 scenes, 6 files" in capsys.readouterr().out
+    frames = hand_store / "train-0002-hand.frames.arrow"
+    frames.write_bytes(frames.read_bytes()[:100])
+    assert main(["world", "check", str(hand_store)]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "train-0002-hand.frames.arrow has 100 bytes" in out and "1 broken" in out
+    assert f"eyesup world check {hand_store} --repair, then: eyesup world generate --out {hand_store}" in out
+    assert main(["world", "check", str(hand_store), "--repair"]) == 1
+    assert not frames.exists() and len(list(hand_store.glob("*.arrow"))) == 5
+
+
+def test_import_draws_a_map_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EYESUP_CACHE", str(tmp_path / "cache"))
+    map_file, out = Path(__file__).parents[1] / "world" / "maps" / "bend.xodr", tmp_path / "town.png"
+    options = ["--out", str(out), "--width-px", "96", "--height-px", "54"]
+    assert main(["world", "import", "--opendrive", str(map_file), *options]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "1.4 km of lanes in 4 lanes" in said and "the expert drove" in said and "eyesup world generate --town" in said
+    )
+    picture = np.asarray(Image.open(out))
+    assert picture.shape[1] == 3 * 96 + 54 and picture.shape[0] > 54 + 300
+    assert main(["world", "import", "--osm", str(map_file), *options]) == 1
+    assert "use --opendrive for it" in capsys.readouterr().err
+    assert main(["world", "import"]) == 1
+    assert "give one map" in capsys.readouterr().err
+
+
 def test_inspecting_nothing_is_an_error_without_traceback(tmp_path, capsys):
     assert main(["world", "inspect", str(tmp_path)]) == 1
     assert "no scene store here" in capsys.readouterr().err
@@ -64,10 +96,14 @@ def test_generate_then_inspect(tmp_path, capsys):
         "--scenarios",
         "lead_brakes",
         "1",
+        "--cue-share",
+        "0.5",
     ]
     assert main(["world", "generate", "--out", str(store), *options]) == 0
-    assert "next: eyesup world inspect" in capsys.readouterr().out
+    made = " ".join(capsys.readouterr().out.split())
+    assert "next: eyesup world inspect" in made and "(asked for 0.5)" in made
     assert main(["world", "inspect", str(store)]) == 0
+    assert "(asked for 0.5)" in capsys.readouterr().out
     assert SceneStore(store).keys == ("train-0000000-lead_brakes",)
 
 
@@ -87,7 +123,7 @@ def test_a_step_outside_the_log_is_refused(capsys, tmp_path):
 
 
 def test_every_command_teaches_with_an_example(capsys):
-    for command in ("generate", "inspect", "render", "video"):
+    for command in ("generate", "inspect", "check", "render", "video", "import"):
         with pytest.raises(SystemExit) as stop:
             main(["world", command, "--help"])
         assert stop.value.code == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eyesup.data.world import WorldSource
-from eyesup.types import CommandSource, Cue, CueKind, Maneuver
+from eyesup.types import QA, CommandSource, Cue, CueKind, Maneuver
 from eyesup.types.errors import DataError
 from eyesup.world.ego_view import future_trajectory, history, map_in_frame
 from eyesup.world.store import SceneStore, rig_to_json, scene_files, write_manifest
@@ -160,3 +160,12 @@ def test_cue_effects_of_a_visible_cue(tmp_path, hand_scene, hand_rig, write_hand
     write_hand_scene(tmp_path, scene, hand_rig)
     write_manifest(tmp_path, [scene_files(tmp_path, scene.key)], {"rig": json.loads(rig_to_json(hand_rig))})
     assert WorldSource(tmp_path).cue_effects() == [("hand", 0.0), ("hand", 2.0), ("hand", 0.0)]  # the last is unknown
+
+
+def test_questions_that_one_frame_cannot_answer_are_left_out(hand_store, monkeypatch):
+    source = WorldSource(hand_store)
+    order = QA("Which came into view first: a or b?", "a", "order", form="choice", needs_history=True)
+    stored = source.store.annotations("train-0001-hand")
+    asked = replace(stored, qa=tuple((*at_keyframe, order) for at_keyframe in stored.qa))
+    monkeypatch.setattr(source.store, "annotations", lambda key: asked)
+    assert [qa.question for qa in source[1].truth.qa] == ["Question 1?"]

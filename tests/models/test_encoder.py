@@ -144,7 +144,7 @@ def test_overfits_one_image_and_keeps_the_encoder(tmp_path):
     model = DenseLabelModel(MODEL).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     first = dense_label_losses(model(batch), batch)["total"].item()
-    for _ in range(120):
+    for _ in range(200):
         losses = dense_label_losses(model(batch), batch)
         optimizer.zero_grad()
         losses["total"].backward()

@@ -19,6 +19,7 @@ from eyesup.recipes.base import Inputs, run_recipe
 from eyesup.recipes.encoder_tiny import f1, trained_image_rule
 from eyesup.recipes.ik_vla import ik_vla_debug, ik_vla_tiny, token_encoder
 from eyesup.recipes.world_parts import WorldFrames
+from eyesup.training.grpo import RLConfig
 from eyesup.training.metrics_log import read_metrics
 from eyesup.types import DataError
 
@@ -159,3 +160,34 @@ def test_ego_mlp_run(inputs, tmp_path):
 def test_f1_by_hand():
     assert f1(3.0, 1.0, 1.0) == 0.75
     assert f1(0.0, 0.0, 0.0) == 1.0
+
+
+def test_reinforcement_goes_on_from_a_supervised_run_and_repeats(tiny_store, tmp_path):
+    """On the simulated store: the reward needs its maps."""
+    debug = ik_vla_debug()
+    model, processor = debug.preset.model, debug.preset.processor
+    plans_4s = replace(
+        debug.preset,
+        model=replace(model, decoder=replace(model.decoder, waypoints=8)),
+        processor=replace(processor, waypoints=8),
+    )
+    supervised = replace(debug, preset=plans_4s)
+    inputs = Inputs(tiny_store, features=tmp_path / "features")
+    first = run_recipe(supervised, inputs, tmp_path / "supervised", quiet=True)
+    groups = (replace(debug.train.groups[0], prefixes=("policy.decoder.",)),)
+    train = replace(debug.train, steps=3, groups=groups, log_every=1, checkpoint_every=0, validate_every=0)
+    rewarded = replace(supervised, name="grpo", train=train, rl=RLConfig(enabled=True, group=3))
+    with pytest.raises(DataError, match="give --init"):
+        run_recipe(rewarded, inputs, tmp_path / "without", quiet=True)
+    started = replace(inputs, init=first.final)
+    one = run_recipe(rewarded, started, tmp_path / "one", quiet=True)
+    two = run_recipe(rewarded, started, tmp_path / "two", quiet=True)
+    before, after, again = (load_file(run.final / "model.safetensors") for run in (first, one, two))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], again[name]) for name in after)
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("decoder.") for name in changed)
+    losses = [line for line in read_metrics(tmp_path / "one") if "loss/reward" in line]
+    assert len(losses) == 3 and all(0 <= line["loss/reward"] <= 1 for line in losses)
+    planner = load_planner(str(one.final))
+    assert len(planner.plan([WorldSource(tiny_store)[0].observation])[0].trajectory) == 8

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +21,10 @@ from eyesup.types import SemanticClass
 from eyesup.types.errors import DataError, EyesUpError
 from eyesup.world import generate as module
 from eyesup.world import store as store_module
+from eyesup.world.check import check_store, generate_command
 from eyesup.world.generate import GenerateConfig, generate, log_plan, share
 from eyesup.world.render.labels import FrameLabels
-from eyesup.world.store import SceneStore
+from eyesup.world.store import MANIFEST, SceneStore
 
 EFFECTS_M = np.array([0.5, 2.0, 3.0])
 
@@ -46,6 +53,9 @@ class FakeRenderer(module.Renderer):
         instances = np.zeros((len(self.rig), height, width), np.int32)
         instances[0, :5, :5] = 8  # agent 7
         return FrameLabels(np.full(instances.shape, SemanticClass.ROAD, np.uint8), instances)
+
+    def whole_pixels(self, step, visible_px, agents=None):
+        return 2 * visible_px
 
 
 @pytest.fixture
@@ -92,7 +102,8 @@ def test_a_store_holds_what_was_asked_for(tmp_path, fake_world):
     assert store.rig.names == ("front_left", "front", "front_right")
     first = store.annotations(store.keys[0])
     assert first.cue_effect_m.tolist() == EFFECTS_M.tolist() and first.cue_effect_valid.all()
-    assert first.visible_px[:, 0].tolist() == [25, 25, 25]
+    assert first.visible_px[:, 0].sum(-1).tolist() == [25, 25, 25]
+    assert first.visible_share[:, 0].tolist() == [0.5, 0.5, 0.5] and not first.visible_share[:, 1:].any()
     assert all(len(qa) >= 2 for qa in first.qa)
     assert store.steps(store.keys[0]) == (20, 30, 40, 50, 60, 70, 80, 90)
     assert store.has_labels(store.keys[0], 20) and not store.has_labels(store.keys[0], 30)
@@ -185,7 +196,7 @@ def test_twins_are_stored_apart_at_keyframes_that_the_cue_decides(tmp_path, fake
     assert report.twins == 2 and report.keyframes == 3
     step = store.keyframes(store.twin_keys[0])[0]
     assert store.twin_keys == (f"{key}~off_path@{step}", f"{key}~removed@{step}") and step in (40, 60)
-    assert store.steps(store.twin_keys[0]) == (step,)
+    assert store.steps(store.twin_keys[0]) == (step, step + 10, step + 20, step + 30)
 
 
 def test_a_twin_that_does_not_fit_is_left_out(tmp_path, fake_world, monkeypatch):
@@ -275,14 +286,68 @@ def test_bad_settings_are_refused(tmp_path, changes, message):
         config(tmp_path, **changes)
 
 
-def test_the_real_world_is_the_same_for_one_and_two_workers(tmp_path):
-    settings = {"logs": 2, "width_px": 64, "height_px": 36, "duration_s": 8.0, "twins": True, "twins_per_log": 1}
-    for workers in (1, 2):
-        generate(config(tmp_path / str(workers), workers=workers, **settings), show_progress=False)
-    assert content(tmp_path / "1") == content(tmp_path / "2")
-    store = SceneStore(tmp_path / "1")
-    assert store.verify() == [] and len(store) == 2
+REAL = {"logs": 3, "width_px": 64, "height_px": 36, "duration_s": 8.0, "twins": True, "twins_per_log": 1}
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> Path:
+    """Three real logs, made by this process. Read only."""
+    root = tmp_path_factory.mktemp("real") / "store"
+    generate(config(root, **REAL), show_progress=False)
+    return root
+
+
+def test_the_real_world_is_the_same_for_one_and_two_workers(tmp_path, real):
+    generate(config(tmp_path, workers=2, **REAL), show_progress=False)
+    assert content(tmp_path) == content(real)
+    store = SceneStore(real)
+    assert check_store(real, pictures=True).faults == () and len(store) == 3
     image = store.images(store.keys[0], store.keyframes(store.keys[0])[0])
     assert image.std() > 10  # something is to be seen
-    speed = json.loads((tmp_path / "2" / module.SPEED).read_text())
+    speed = json.loads((tmp_path / module.SPEED).read_text())
     assert speed["workers"] == 2 and sum(speed["stage_share"].values()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_real_world_is_the_same_under_ray(tmp_path, real):
+    pytest.importorskip("ray", reason="ray is not installed (pip install 'eyesup[ray]')")
+    generate(config(tmp_path, workers=2, engine="ray", **{**REAL, "logs": 2}), show_progress=False)
+    made, whole = content(tmp_path), content(real)
+    assert len(SceneStore(tmp_path)) == 2
+    assert all(made[name] == whole[name] for name in made if name != MANIFEST)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
+def test_a_killed_worker_ends_the_run_clearly_and_the_rest_is_made_later(tmp_path, real):
+    arguments = [sys.executable, "-m", "eyesup.cli.main", *generate_words(tmp_path, real), "--workers", "2"]
+    run = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any(tmp_path.glob("*.frames.arrow")) or run.poll() is not None)
+    workers = [pid for pid in children_of(run.pid) if "spawn_main" in command_of(pid)]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    _, error = run.communicate(timeout=120)
+    assert run.returncode == 1 and re.search(r"a worker process died.*finished logs are kept", error)
+    (tmp_path / ".half.scene.arrow.7.tmp").write_bytes(b"half")
+    done = sorted(tmp_path.glob("*.frames.arrow"))
+    done[0].write_bytes(done[0].read_bytes()[:50])  # as a machine that lost power leaves it
+    generate(config(tmp_path, **REAL), show_progress=False)
+    assert content(tmp_path) == content(real)
+
+
+def generate_words(out: Path, like: Path) -> list[str]:
+    """Arguments of the command that makes a store like another one: the one that `check` prints."""
+    return generate_command(out, SceneStore(like).manifest["config"]).split()[1:]
+
+
+def wait_until(is_true, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, "nothing was written"
+        time.sleep(0.01)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()

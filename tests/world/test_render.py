@@ -35,7 +35,7 @@ from eyesup.types import (
     StopLine,
 )  # fmt: skip
 from eyesup.world.render import Renderer, raster, raycast
-from eyesup.world.render.bodies import body
+from eyesup.world.render.bodies import AMBULANCE_SIZE_M, FIRE_ENGINE_SIZE_M, POLICE_SIZE_M, WORKER_LOOK, body
 from eyesup.world.render.labels import decode, encode
 from eyesup.world.render.meshes import SHELL, box
 from eyesup.world.rigs import ego_from_cam, front3, jittered, surround6
@@ -263,11 +263,42 @@ def test_dark_lamps_are_no_lamps(renderer):
     assert not np.isin(semantics, [CLASS.BRAKE_LIGHT, CLASS.INDICATOR, CLASS.BEACON]).any()
 
 
-def test_beacon_of_an_emergency_vehicle(renderer):
-    row = (AgentKind.EMERGENCY, (16.0, -1.75, 0.0), (5.6, 2.1, 2.6), Lights.BEACON)
-    renderer.load(scene_of(agents_of(row)))
-    lit = renderer.labels(0, depth=False).semantics[1] == CLASS.BEACON
-    assert lit.sum() >= 4 and renderer.images(0)[1][lit].mean(0)[2] > 200
+@pytest.mark.parametrize(
+    "size", [POLICE_SIZE_M, AMBULANCE_SIZE_M, FIRE_ENGINE_SIZE_M], ids=["police", "ambulance", "fire"]
+)
+@pytest.mark.parametrize("heading", [0.0, np.pi / 2, np.pi])
+def test_beacon_is_seen_from_every_side_and_its_halves_take_turns(renderer, size, heading):
+    renderer.load(scene_of(agents_of((AgentKind.EMERGENCY, (26.7, -1.75, heading), size, Lights.BEACON))))
+    lit = [renderer.labels(step, depth=False).semantics[1] == CLASS.BEACON for step in (0, 2)]
+    for step, pixels in zip((0, 2), lit):
+        assert pixels.sum() >= 4 and renderer.images(step)[1][pixels].mean(0)[2] > 200
+    assert (lit[0] & lit[1]).sum() < 0.5 * lit[0].sum()
+    same = renderer.labels(1, depth=False).semantics[1] == CLASS.BEACON  # a turn lasts two steps
+    assert (same & lit[0]).sum() > (same & lit[1]).sum()
+
+
+def test_people_move_their_legs_only_while_they_walk(renderer):
+    """A walker's mesh changes with the step, a standing person's does not; both keep their place and size."""
+    row = (AgentKind.PEDESTRIAN, (9.0, -1.75, np.pi / 2), (0.6, 0.6, 1.75), Lights.NONE)
+    standing = agents_of(row)
+    walking = replace(standing, velocities=np.full_like(standing.velocities, 1.0))
+    ego = np.array([0.0, -1.75, 0.0])
+    shapes = {}
+    for name, agents in (("standing", standing), ("walking", walking)):
+        renderer.load(scene_of(agents, ego=ego))
+        shapes[name] = [renderer.labels(step, depth=False).instances[1] == 71 for step in (0, 2)]
+    assert (shapes["standing"][0] == shapes["standing"][1]).all()
+    assert (shapes["walking"][0] != shapes["walking"][1]).sum() > 10
+    for shape in shapes["walking"]:
+        assert 0.6 < shape.sum() / shapes["standing"][0].sum() < 1.6
+
+
+def test_workers_wear_orange():
+    plain, worker = (
+        body(AgentKind.PEDESTRIAN, np.array([0.5, 0.6, 1.8], np.float32), look) for look in (1, WORKER_LOOK + 1)
+    )
+    orange = np.array([1.0, 0.42, 0.05], np.float32)
+    assert not np.isclose(plain.colors, orange).all(-1).any() and np.isclose(worker.colors, orange).all(-1).any()
 
 
 @pytest.mark.parametrize(
@@ -382,8 +413,10 @@ def test_inserted_agent_appears(renderer):
 def test_agents_in_the_air_are_drawn_in_the_air(renderer):
     rows = agents_of((AgentKind.CAR, (20.0, -1.75, 0.0), CAR, Lights.NONE))
     renderer.load(scene_of(replace(rows, bottom_z=np.full((1, STEPS), 6.0, np.float32))))
-    seen = np.argwhere(renderer.labels(0, depth=False).instances[1] == 71)
-    assert len(seen) and seen[:, 0].max() < 72  # above the horizon
+    seen = renderer.labels(0, depth=False).instances[1] == 71
+    assert seen.any() and not seen[72:].any()  # above the horizon
+    changed = renderer.images(0)[1] != renderer.images(0, agents=replace(rows, valid=~rows.valid))[1]
+    assert not changed[72:].any()  # nor does it throw a shadow on the road
 
 
 def test_second_scene_frees_the_first(renderer):
@@ -457,14 +490,15 @@ def test_bodies_fill_their_box(kind, look):
         AgentKind.TRUCK: (8.5, 2.5, 3.4), AgentKind.DEBRIS: (1.0, 0.8, 0.4), AgentKind.VAN: (5.2, 2.0, 2.4),
         AgentKind.EMERGENCY: (5.6, 2.1, 2.6),
     }.get(kind, CAR)  # fmt: skip
-    mesh = body(kind, np.array(size, np.float32), look)
+    gait = 1 if kind in (AgentKind.PEDESTRIAN, AgentKind.BICYCLE) else 0
+    mesh = body(kind, np.array(size, np.float32), look, gait)
     low, high = mesh.points.min(0), mesh.points.max(0)
     half = np.array([size[0] / 2, size[1] / 2])
     assert low[2] >= -0.01 and high[2] == pytest.approx(size[2], abs=0.06)
     assert (high[:2] <= half + 0.12).all() and (low[:2] >= -half - 0.12).all()
     assert (high - low)[0] >= 0.6 * size[0] and (high - low)[1] >= 0.6 * size[1]
     assert mesh.faces.max() < len(mesh) and len(mesh) < 900
-    np.testing.assert_array_equal(mesh.points, body(kind, np.array(size, np.float32), look).points)
+    np.testing.assert_array_equal(mesh.points, body(kind, np.array(size, np.float32), look, gait).points)
 
 
 def test_label_colours_survive_the_round_trip():

@@ -8,8 +8,10 @@ import pytest
 import shapely
 from shapely.geometry import LineString, Point, Polygon
 
+from eyesup.types import Maneuver, SignalState
 from eyesup.types.errors import DataError
 from eyesup.types.road_map import Paint
+from eyesup.world.junctions import ways_of
 from eyesup.world.map_io import map_to_bytes
 from eyesup.world.roads import Town, build_town
 
@@ -255,3 +257,64 @@ def test_the_decoy_bends_like_the_bend_and_stays_clear(cache, seed):
     turn = abs(end_heading(town.road_map.lane("decoy_0").centerline))
     bend = end_heading(build_town("bend_left", seed, cache_dir=cache).road_map.lane("main_0").centerline)
     assert turn == pytest.approx(bend, abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def signed(cache) -> Town:
+    return build_town("crossing", 1, cache_dir=cache)
+
+
+def test_signs_stand_beside_their_stop_line_and_face_the_traffic(signed):
+    road = drivable_area(signed)
+    signs = [head for head in signed.signals if head.sign]
+    assert {head.sign for head in signs} == {SignalState.STOP_SIGN, SignalState.YIELD_SIGN}
+    assert any(not head.sign for head in signed.signals)  # some junctions have lights instead
+    for head in signs:
+        x, y, z, facing = head.pose
+        driving = end_heading(signed.road_map.lane(head.lane_ids[0]).centerline)
+        assert math.cos(facing - driving) == pytest.approx(-1.0, abs=1e-6)
+        offset = np.array([x, y]) - head.stop_point
+        ahead = offset @ [math.cos(driving), math.sin(driving)]
+        right = offset @ [math.sin(driving), -math.cos(driving)]
+        assert -2.0 - 1e-6 <= ahead <= 0.5 + 1e-6 and 1.5 < right < 6.0
+        assert road.distance(Point(x, y)) >= 0.35
+        assert 2.0 < z < 3.0
+        assert head.tls_id == "" and head.link_indices == ()
+
+
+def test_every_lane_of_a_lesser_road_has_a_sign_or_a_light(signed):
+    controlled = {lane for head in signed.signals for lane in head.lane_ids}
+    assert {stop.lane_id for stop in signed.road_map.stop_lines} == controlled
+    names = [head.lane_ids for head in signed.signals if head.sign]
+    assert all(lane.startswith(("c", "-c")) for lanes in names for lane in lanes)  # side roads, never main roads
+
+
+def test_ids_of_signals_and_signs_are_apart(signed):
+    assert [head.id for head in signed.signals] == list(range(len(signed.signals)))
+
+
+def test_old_towns_have_no_signs(town):
+    assert not any(head.sign for head in town.signals)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_ramps_join_the_road_at_a_narrow_angle(cache, seed):
+    town = build_town("merge", seed, cache_dir=cache)
+    lanes = {lane.id: lane for lane in town.road_map.lanes}
+    ramps = [lane for name, lane in lanes.items() if name.startswith("r")]
+    assert len(ramps) == 3
+    for ramp in ramps:
+        ways = [way for lane in lanes.values() if not lane.is_junction for way in ways_of(lanes, lane)]
+        ours = next(way for way in ways if way.approach.id == ramp.id)
+        others = [way for way in ways if way.exit == ours.exit and way is not ours and way.approach.id != ramp.id]
+        assert ours.maneuver is Maneuver.KEEP_FORWARD and len(others) == 1
+        assert 10.0 < abs(math.degrees(others[0].angle_to(end_heading(ramp.centerline)))) < 30.0
+    assert {head.sign for head in town.signals} == {SignalState.YIELD_SIGN}
+    assert {head.lane_ids for head in town.signals} == {(ramp.id,) for ramp in ramps}
+
+
+def test_a_signed_town_is_the_same_again_and_reads_back_its_signs(signed, tmp_path):
+    again = build_town("crossing", 1, cache_dir=tmp_path)
+    assert map_to_bytes(again.road_map) == map_to_bytes(signed.road_map)
+    assert again.signals == build_town("crossing", 1, cache_dir=tmp_path).signals == signed.signals
+    assert isinstance(again.signals[-1].sign, SignalState)

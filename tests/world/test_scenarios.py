@@ -40,10 +40,10 @@ def test_lead_lights_its_brakes_at_the_cue_and_comes_almost_to_rest():
     assert speed[start : start + 50].min() < 3.5
 
 
-def test_stopped_car_flashes_and_stands():
+def test_stopped_car_shows_brake_lights_and_stands():
     scene = _log("stopped_car", SEEDS[0])
     row, step = list(scene.agents.ids).index(scene.cue.id), int(scene.tags["cue_step"])
-    assert scene.agents.lights[row, step] == Lights.HAZARD
+    assert scene.agents.lights[row, step] == Lights.BRAKE
     assert np.hypot(*scene.agents.velocities[row, step]) == 0.0
 
 

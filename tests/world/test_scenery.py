@@ -10,7 +10,7 @@ from eyesup.types.road_map import Paint, RoadMap
 from eyesup.types.scene import PropKind, Props
 from eyesup.world.map_io import map_to_bytes
 from eyesup.world.roads import build_town
-from eyesup.world.scenery import build_props, crop_map, draw_appearance
+from eyesup.world.scenery import build_props, crop_map
 
 
 @pytest.fixture(scope="module")
@@ -129,21 +129,3 @@ def test_a_crop_is_consistent_small_and_independent_of_order(road_map, path):
     data = map_to_bytes(cropped)
     assert data == map_to_bytes(crop_map(road_map, path[::-1].copy(), 60.0))
     assert len(data) < len(map_to_bytes(road_map)) / 3
-
-
-def test_appearance_is_drawn_from_the_seed():
-    assert draw_appearance(3) == draw_appearance(3)
-    assert draw_appearance(3) != draw_appearance(4)
-    assert draw_appearance(3, shifted=True) != draw_appearance(3)
-
-
-def test_shifted_days_are_dusk_or_fog_and_others_never_are():
-    days = [draw_appearance(seed) for seed in range(40)]
-    shifted = [draw_appearance(seed, shifted=True) for seed in range(40)]
-    assert max(day.brightness for day in shifted) < min(day.brightness for day in days)
-    assert max(day.haze_density for day in days) <= min(day.haze_density for day in shifted)
-    assert {day.haze_density > 0.008 for day in shifted} == {True, False}
-    for day in days + shifted:
-        assert all(
-            0.0 <= channel <= 1.0 for colour in (day.sky, day.haze, day.grass, day.asphalt) for channel in colour
-        )

@@ -30,6 +30,10 @@ def test_twins_share_the_past_and_end_five_seconds_later(scenes, name):
     scene = scenes[name]
     step = _cue_keyframe(scene)
     for kind in TwinKind:
+        if name == "curve" and kind is TwinKind.CUE_IN_SKY:
+            with pytest.raises(DataError, match="no twin in the sky"):
+                make_twin(scene, step, kind)
+            continue
         twin = make_twin(scene, step, kind)
         assert len(twin) == step + 51 and twin.keyframes.tolist() == [step]
         assert twin.tags["twin"] == kind.value and twin.key != scene.key
@@ -38,6 +42,23 @@ def test_twins_share_the_past_and_end_five_seconds_later(scenes, name):
     identity = make_twin(scene, step, TwinKind.IDENTITY)
     assert np.array_equal(identity.ego_poses, scene.ego_poses[: step + 51])
     assert identity.maneuvers == scene.maneuvers[: step + 51]
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"), [("lead_brakes", "cue_moved_m"), ("red_light", "cue_moved_m"), ("curve", None)]
+)
+def test_moved_cue_moves_the_plan_and_says_how_far_it_was_moved(scenes, name, fact):
+    scene = scenes[name]
+    step = _cue_keyframe(scene)
+    twin = make_twin(scene, step, TwinKind.CUE_MOVED)
+    assert np.linalg.norm(_end(twin, step) - _end(scene, step)) > 0.5
+    along = np.array([np.cos(scene.ego_poses[step, 2]), np.sin(scene.ego_poses[step, 2])])
+    farther = (_end(twin, step) - _end(scene, step)) @ along
+    if fact:
+        assert np.sign(farther) == np.sign(twin.tags[fact]) and abs(farther) <= abs(twin.tags[fact]) + 1e-6
+    else:
+        (left, right) = (log.ego_poses[step + 50, 1] - scene.ego_poses[step, 1] for log in (twin, scene))
+        assert left * right < 0  # to the other side
 
 
 @pytest.mark.parametrize("name", ["lead_brakes", "red_light", "curve"])
@@ -103,7 +124,7 @@ def test_nothing_stands_on_the_roads_that_replace_a_bend(scenes):
     scene = scenes["curve"]
     step, town = _cue_keyframe(scene), load_town(str(scene.tags["town_kind"]), int(scene.tags["town_seed"]))
     on_straight = []
-    for kind in (TwinKind.CUE_REMOVED, TwinKind.CUE_OFF_PATH):
+    for kind in (TwinKind.CUE_REMOVED, TwinKind.CUE_OFF_PATH, TwinKind.CUE_MOVED):
         twin = make_twin(scene, step, kind)
         roads = shapely.union_all([shapely.Polygon(ring) for ring in twin.road_map.drivable])
         assert not shapely.intersects(roads, _footprints(twin.props)).any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyesup.types import DataError
+from eyesup.types import DataError, EyesUpError, MissingExtraError
 from eyesup.world import video
 
 
@@ -29,9 +29,35 @@ def test_animation_holds_every_frame_at_its_pace(tmp_path, suffix):
     assert bright[8:16].all() and not bright[20:].any()
 
 
-def test_mp4_falls_back_to_webp_without_ffmpeg(tmp_path, monkeypatch):
+def test_mp4_holds_every_frame_at_its_pace(tmp_path):
+    """Written by ffmpeg and decoded by it again; sizes are padded to even numbers, as H.264 wants."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    path = video.write_video(tmp_path / "drive.mp4", frames(height=47, width=63), fps=10)
+    reader = ffmpeg.read_frames(str(path))
+    facts = next(reader)
+    pictures = [np.frombuffer(data, np.uint8).reshape(48, 64, 3) for data in reader]
+    assert facts["size"] == (64, 48) and facts["fps"] == 10 and facts["codec"] == "h264"
+    assert len(pictures) == 5
+    for i, picture in enumerate(pictures):
+        bright = picture[20, :, 1] > 128
+        assert bright[4 * i + 1 : 4 * i + 7].all() and not bright[4 * i + 10 : 60].any()
+
+
+def test_mp4_without_ffmpeg_names_the_extra(tmp_path, monkeypatch):
+    def absent(name):
+        raise ImportError(name)
+
     monkeypatch.setattr(video.shutil, "which", lambda name: None)
-    assert video.write_video(tmp_path / "drive.mp4", frames()).name == "drive.webp"
+    monkeypatch.setattr(video, "import_module", absent)
+    with pytest.raises(MissingExtraError, match=r"\.webp or \.gif does without.*eyesup\[video\]"):
+        video.write_video(tmp_path / "drive.mp4", frames())
+
+
+def test_a_failing_ffmpeg_is_told(tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
+    (tmp_path / "drive.mp4").mkdir()
+    with pytest.raises(EyesUpError, match="ffmpeg could not write"):
+        video.write_video(tmp_path / "drive.mp4", frames())
 
 
 def test_cameras_lie_side_by_side():

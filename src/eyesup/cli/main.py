@@ -13,12 +13,14 @@ GROUPS = {
     "world": ("eyesup.cli.world", "generate, inspect, render and film the embedded driving world", "world"),
     "train": ("eyesup.cli.train", "train a model from a named recipe, resumable at any step", "train"),
     "eval": ("eyesup.cli.evaluate", "plan every keyframe of a store and score the plans", "demo"),
+    "score": ("eyesup.cli.score", "NAVSIM's PDM score (PDMS, EPDMS) of stored plans; why one lost points", "score"),
     "diagnose": (
         "eyesup.cli.diagnose",
         "does this planner look at the road? counterfactuals, blanked images, strata",
         "demo",
     ),
     "plan": ("eyesup.cli.plan", "plan for your own frames (images + calibration + speed) and draw the overlay", "demo"),
+    "drive": ("eyesup.cli.drive", "let a planner drive a scenario in closed loop: video and events", "demo"),
     "demo": ("eyesup.cli.demo", "the whole line: world, plans, scores, counterfactuals, report", "demo"),
     "doctor": ("eyesup.cli.doctor", "what is installed, what is missing, and the command that mends it", "all"),
 }

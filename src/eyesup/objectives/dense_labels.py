@@ -17,7 +17,7 @@ _RARE = {
     SemanticClass.VEHICLE: 2.0, SemanticClass.CROSSWALK: 2.0, SemanticClass.PAINT: 2.0, SemanticClass.SIGNAL_BODY: 4.0,
     SemanticClass.PEDESTRIAN: 8.0, SemanticClass.CYCLIST: 8.0, SemanticClass.OBSTACLE: 8.0, SemanticClass.SIGNAL_GREEN: 12.0,
     SemanticClass.SIGNAL_AMBER: 12.0, SemanticClass.SIGNAL_RED: 12.0, SemanticClass.BRAKE_LIGHT: 12.0,
-    SemanticClass.INDICATOR: 12.0, SemanticClass.BEACON: 12.0,
+    SemanticClass.INDICATOR: 12.0, SemanticClass.BEACON: 12.0, SemanticClass.STOP_SIGN: 12.0, SemanticClass.YIELD_SIGN: 12.0,
 }  # fmt: skip
 PRESENCE_WEIGHTS = tuple(_RARE.get(k, 1.0) for k in SemanticClass)
 """How much more a present class counts than an absent one. A lamp fills one patch in some thousand; without a weight, "no

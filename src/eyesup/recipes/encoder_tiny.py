@@ -39,8 +39,10 @@ GROUPS = {
 
 
 def labelled_keyframes(root: Path) -> WorldSource:
-    """Keyframes of a store and its twins that carry class labels, with the images at t = 0 only; DataError when there are none."""
-    source = WorldSource(root, keyframes="labelled", images="present", with_map=False, twins="also")
+    """Keyframes of a store and its twins that carry class labels, with the images at t = 0 only and depth;
+    DataError when there are none.
+    """
+    source = WorldSource(root, keyframes="labelled", images="present", with_map=False, depth=True, twins="also")
     if not len(source):
         raise DataError(f"{root} holds no labelled keyframes; generate the store with labels")
     return source

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from eyesup.data.source import SampleSource
 from eyesup.data.world import Twins, WorldSource
 from eyesup.models.ik_vla.config import IGNORED_LABEL
+from eyesup.models.ik_vla.model import IKVLA
 from eyesup.models.ik_vla.planner import IKVLAPlanner, build, export
 from eyesup.models.ik_vla.presets import IKVLAPreset, preset
 from eyesup.models.ik_vla.processor import IKVLAProcessor, fit_normalizer
@@ -25,14 +26,17 @@ from eyesup.nn.vision.encoder import CONFIG_FILE as ENCODER_CONFIG_FILE
 from eyesup.nn.vision.encoder import VisualEncoder
 from eyesup.nn.vision.images import normalize
 from eyesup.nn.weights import load_weights
+from eyesup.objectives.grpo import GRPOObjective
 from eyesup.objectives.ik_vla import IKVLAObjective
 from eyesup.recipes.base import Inputs, LoopConfig
 from eyesup.recipes.encoder_tiny import trained_image_rule
+from eyesup.recipes.rewards import PDMReward
 from eyesup.recipes.validation import OpenLoopValidation, validation_samples
 from eyesup.recipes.world_parts import PreparedSamples, TokenCollate, world_features
-from eyesup.training.checkpoint import WEIGHTS_FILE
+from eyesup.training.checkpoint import WEIGHTS_FILE, save_weights
 from eyesup.training.config import GroupConfig, TrainConfig
-from eyesup.training.features import encoder_fingerprint
+from eyesup.training.features import FeatureStore, encoder_fingerprint
+from eyesup.training.grpo import GRPOModel, RLConfig
 from eyesup.training.loop import Task
 from eyesup.training.metrics_log import Terminal
 from eyesup.types import DataError
@@ -51,11 +55,9 @@ class LossWeights:
     answer: float = 1.0
 
 
-# Predicting x_0, the trajectory loss starts at 0.1 and the next-state loss at 1.4: equal weights would train a video model.
-TINY_LOSSES = LossWeights(next_state=0.5, trajectory=10.0, answer=0.5)
-
-
-REFINE_LOSSES = LossWeights(next_state=0.25, trajectory=50.0, answer=0.25)
+# Predicting x_0, the trajectory loss starts at 0.1 and soon falls below 0.02 while the next-state loss stays above 0.2: equal
+# weights would train a video model.
+TINY_LOSSES = LossWeights(next_state=0.5, trajectory=40.0, answer=0.25)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class IKVLARun(LoopConfig):
         val_samples: Validation keyframes, spread evenly over the store.
         range_per_waypoint: Normalise each waypoint by its own range, so that the near term counts as much as the far.
         twins: Whether the store's twins are training samples too: the same moment with another picture and another answer.
+        rl: With ``rl.enabled`` the decoder learns from rewards (GRPO) instead of from the driven plan; needs --init.
     """
 
     preset: IKVLAPreset = field(default_factory=lambda: preset("tiny"))
@@ -79,10 +82,13 @@ class IKVLARun(LoopConfig):
     val_samples: int = 64
     range_per_waypoint: bool = False
     twins: Twins = "none"
+    rl: RLConfig = field(default_factory=RLConfig)
 
     def task(self, inputs: Inputs, quiet: bool) -> Task:
         terminal = Terminal(0, 0, quiet)
-        source = WorldSource(inputs.data, images="none", with_map=False, twins=self.twins)  # the model trains on cached tokens
+        source = WorldSource(
+            inputs.data, images="none", with_map=False, twins=self.twins
+        )  # the model trains on cached tokens
         chosen = with_data_normalizer(self._with_weights(inputs), source, self.range_per_waypoint)
         encoder = self._encoder(chosen, inputs)
         model, processor = build(chosen, self.train.seed, encoder)
@@ -96,14 +102,44 @@ class IKVLARun(LoopConfig):
         features = store.at(chosen.processor.horizons_s)
         variants = self.text_variants if chosen.processor.question_rate > 0 else 1
         prepared = PreparedSamples(source, processor, self.train.seed, variants)
-        pad = {"input_ids": int(processor.tokenizer.pad_token_id), "labels": IGNORED_LABEL}
+        if self.rl.enabled:
+            return self._reinforcement(model, processor, source, prepared, features, inputs)
         return Task(
             model=model,
             objective=IKVLAObjective(self.losses.next_state, self.losses.trajectory, self.losses.answer),
             source=prepared,
-            collate=TokenCollate(features, pad, blind=chosen.processor.vision == "none"),
+            collate=TokenCollate(features, _padding(processor), blind=chosen.processor.vision == "none"),
             validate=self._validation(processor, inputs),
             export=lambda trained, folder: export(trained, processor, folder),  # type: ignore[arg-type]
+        )
+
+    def _reinforcement(
+        self, model: IKVLA, processor: IKVLAProcessor, source: WorldSource, prepared: PreparedSamples,
+        features: FeatureStore, inputs: Inputs,
+    ) -> Task:  # fmt: skip
+        """Rollouts of a supervised model, rewarded by the PDM score."""
+        if inputs.init is None:
+            raise DataError(
+                f"recipe {self.name} goes on from a supervised run: give --init, e.g. --init runs/ik_vla_tiny/final"
+            )
+
+        def export_policy(trained: torch.nn.Module, folder: Path) -> None:
+            policy = cast(GRPOModel, trained).policy
+            save_weights(
+                policy.state_dict(), folder / WEIGHTS_FILE
+            )  # in place of the rollout's, which holds its teacher too
+            export(policy, processor, folder)
+
+        validate = self._validation(processor, inputs)
+        return Task(
+            model=GRPOModel(model, PDMReward(source, self.rl), processor.denormalize, self.rl),
+            objective=GRPOObjective(self.rl.gamma, self.rl.imitation),
+            source=prepared,
+            collate=TokenCollate(features, _padding(processor), blind=processor.config.vision == "none"),
+            validate=None
+            if validate is None
+            else lambda trained, step: validate(cast(GRPOModel, trained).policy, step),
+            export=export_policy,
         )
 
     def _with_weights(self, inputs: Inputs) -> IKVLAPreset:
@@ -135,6 +171,10 @@ class IKVLARun(LoopConfig):
             return None
         samples = validation_samples(inputs.val, self.val_samples)
         return OpenLoopValidation(samples, lambda model: IKVLAPlanner(model, processor))  # type: ignore[arg-type]
+
+
+def _padding(processor: IKVLAProcessor) -> dict[str, int]:
+    return {"input_ids": int(processor.tokenizer.pad_token_id), "labels": IGNORED_LABEL}
 
 
 def with_data_normalizer(chosen: IKVLAPreset, source: SampleSource, per_waypoint: bool = False) -> IKVLAPreset:
@@ -200,11 +240,14 @@ def ik_vla_tiny() -> IKVLARun:
     return IKVLARun("ik_vla_tiny", train, chosen, TINY_LOSSES, range_per_waypoint=True, twins="also")
 
 
-def ik_vla_tiny_refine() -> IKVLARun:
-    """second pass over a trained ik_vla_tiny (--init), the trajectory weighted up"""
+def ik_vla_tiny_grpo() -> IKVLARun:
+    """reinforcement: a trained ik_vla_tiny (--init) whose IK network learns from the PDM score"""
     run = ik_vla_tiny()
-    train = replace(run.train, steps=2000, groups=_groups(6e-4, 6e-4))
-    return replace(run, name="ik_vla_tiny_refine", train=train, losses=REFINE_LOSSES)
+    train = replace(
+        run.train, steps=400, batch_size=16, groups=(GroupConfig("ik", ("policy.decoder.",), 1e-4, weight_decay=1e-4),),
+        warmup_ratio=0.0, precision="fp32", ema_decay=None, validate_every=100, checkpoint_every=100,
+    )  # fmt: skip
+    return replace(run, name="ik_vla_tiny_grpo", train=train, twins="none", rl=RLConfig(enabled=True))
 
 
 def _variant(name: str, **changes: dict[str, Any]) -> IKVLARun:

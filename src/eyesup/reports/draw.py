@@ -23,6 +23,7 @@ PLAN_COLORS = {
     "before": (150, 150, 150),
 }
 RIBBON_HALF_WIDTH_M = 0.35
+OVERHEAD_M = 2.5  # from above, what hangs higher is an outline
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,15 @@ class Path:
     trajectory: Trajectory
     label: str
     color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A small thing to mark from above: place in the ego frame [m] and colour (CSS)."""
+
+    x: float
+    y: float
+    color: str
 
 
 def _ribbon(trajectory: Trajectory, half_width_m: float) -> Float[np.ndarray, "T 4"]:
@@ -142,8 +152,9 @@ def bev_svg(
     back_m: float = 10.0,
     side_m: float = 18.0,
     width_px: int = 260,
+    dots: Sequence[Dot] = (),
 ) -> str:
-    """A bird's-eye view in the ego frame, forward up: road, boxes at t = 0 (ids in `marked` stand out), ego and paths."""
+    """A bird's-eye view in the ego frame, forward up: road, boxes at t = 0 (ids in `marked` stand out), dots, ego and paths."""
     scale = width_px / (2 * side_m)
     height_px = (forward_m + back_m) * scale
 
@@ -166,10 +177,15 @@ def bev_svg(
             size = agents.sizes[row].astype(float)
             corners = box_corners(agents.poses[row, 0], size[0], size[1])
             fill = "#e03131" if agents.ids[row] in marked else KIND_FILL.get(AgentKind(agents.kinds[row]), "#495057")
-            parts.append(f'<polygon points="{px(corners)}" fill="{fill}"/>')
+            overhead = float(agents.bottom_z[row, 0]) > OVERHEAD_M
+            paint = f'fill="none" stroke="{fill}" stroke-dasharray="3 2"' if overhead else f'fill="{fill}"'
+            parts.append(f'<polygon points="{px(corners)}" {paint}/>')
     if vehicle is not None:
         corners = box_corners(np.array([vehicle.rear_axle_to_center_m, 0.0, 0.0]), vehicle.length_m, vehicle.width_m)
         parts.append(f'<polygon points="{px(corners)}" fill="#1c7ed6"/>')
+    for dot in dots:
+        x, y = px(np.array([[dot.x, dot.y]])).split(",")
+        parts.append(f'<circle cx="{x}" cy="{y}" r="3.6" fill="{dot.color}" stroke="#fff" stroke-width="1"/>')
     for path in paths:
         parts.append(_svg_path(path, px))
     return "".join([*parts, "</svg>"])

@@ -31,10 +31,12 @@ from eyesup.types.sample import Truth as Truth
 from eyesup.types.scene import Appearance as Appearance
 from eyesup.types.scene import Cue as Cue
 from eyesup.types.scene import CueKind as CueKind
+from eyesup.types.scene import Ground as Ground
 from eyesup.types.scene import PropKind as PropKind
 from eyesup.types.scene import Props as Props
 from eyesup.types.scene import Scene as Scene
 from eyesup.types.scene import Signals as Signals
 from eyesup.types.scene import SignalState as SignalState
+from eyesup.types.scene import Weather as Weather
 from eyesup.types.score import Score as Score
 from eyesup.types.trajectory import Trajectory as Trajectory

@@ -28,3 +28,5 @@ class SemanticClass(IntEnum):
     BRAKE_LIGHT = 17
     INDICATOR = 18
     BEACON = 19
+    STOP_SIGN = 20
+    YIELD_SIGN = 21

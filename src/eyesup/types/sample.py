@@ -14,6 +14,7 @@ from eyesup.types.ego import PACIFICA, Command, EgoStatus, VehicleGeometry
 from eyesup.types.errors import DataError
 from eyesup.types.language import QA
 from eyesup.types.road_map import RoadMap
+from eyesup.types.scene import Signals
 from eyesup.types.trajectory import Trajectory
 
 
@@ -83,6 +84,9 @@ class Truth:
         future_images_valid: (H,) bool.
         semantics: (C, h, w) uint8 class ids at t = 0, or None.
         depth_m: (C, h, w) float32 metres along the optical axis, inf where nothing was hit, or None.
+        visible_px: (A, C) int32 pixels of each agent in each camera at t = 0, or None.
+        visible_share: (A,) float64 of the pixels that an agent would cover, the share that nothing hides, or None.
+        signals: Traffic lights and signs near the ego, same steps as `agents`, or None.
         qa: Questions with answers.
         tags: Free facts used to stratify, e.g. scenario, town, cue_active.
     """
@@ -96,6 +100,9 @@ class Truth:
     future_images_valid: np.ndarray | None = None
     semantics: np.ndarray | None = None
     depth_m: np.ndarray | None = None
+    visible_px: np.ndarray | None = None
+    visible_share: np.ndarray | None = None
+    signals: Signals | None = None
     qa: tuple[QA, ...] = ()
     tags: Mapping[str, str | float | bool] = field(default_factory=dict)
 
@@ -104,6 +111,10 @@ class Truth:
             raise DataError(
                 f"truth: agents have {self.agents.steps} steps, expected {len(self.future) + 1} (t = 0 and each future pose)"
             )
+        for name in ("visible_px", "visible_share"):
+            seen = getattr(self, name)
+            if seen is not None and len(seen) != len(self.agents):
+                raise DataError(f"truth: {name} has {len(seen)} rows for {len(self.agents)} agents")
         if self.future_images is None:
             return
         images = as_array("truth: future_images", self.future_images, (None, None, None, None, 3), np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 
@@ -114,6 +114,25 @@ class Props:
         return Props(np.zeros(0, np.uint8), np.zeros((0, 3)), np.zeros((0, 3), np.float32), np.zeros(0, np.uint32))
 
 
+class Weather(StrEnum):
+    """What kind of day it is; the values are stored in files."""
+
+    CLEAR = "clear"
+    OVERCAST = "overcast"
+    DRIZZLE = "drizzle"
+    DUSK = "dusk"
+    FOG = "fog"
+    DOWNPOUR = "downpour"
+
+
+class Ground(StrEnum):
+    """What the ground is made of; the values are stored in files."""
+
+    PLAIN = "plain"
+    DRY = "dry"
+    PATCHED = "patched"
+
+
 @dataclass(frozen=True)
 class Appearance:
     """How a scene looks; drawn from the seed. Colours are RGB in [0, 1].
@@ -124,6 +143,9 @@ class Appearance:
         haze_density: Fog per metre (0 = clear).
         brightness: Overall light level, 1 = day.
         texture_seed: Seeds ground and facade textures.
+        weather: Kind of day.
+        ground: Kind of ground.
+        sun: Strength of the direct light, 0 under a closed cloud cover.
     """
 
     sun_azimuth_rad: float = 0.8
@@ -135,6 +157,9 @@ class Appearance:
     haze_density: float = 0.002
     brightness: float = 1.0
     texture_seed: int = 0
+    weather: Weather = Weather.CLEAR
+    ground: Ground = Ground.PLAIN
+    sun: float = 1.0
 
 
 class CueKind(IntEnum):

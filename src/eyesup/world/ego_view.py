@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int64
 
 from eyesup.geometry.se2 import points_to_frame, rotate, to_frame
-from eyesup.types import Agents, EgoStatus, RoadMap, Scene, Trajectory
+from eyesup.types import Agents, EgoStatus, RoadMap, Scene, Signals, Trajectory
 from eyesup.world.scenery import crop_map
 
 HISTORY_DT_S = 0.5
@@ -45,18 +45,42 @@ def future_trajectory(scene: Scene, step: int) -> Trajectory:
 
 def agents_in_ego_frame(scene: Scene, step: int, steps: int) -> Agents:
     """Agents at `step` and `steps` later ones in the ego frame at `step`; those that come within 80 m of the ego in it."""
-    rows = step + np.arange(steps + 1)
-    inside = rows < len(scene)
-    rows = np.minimum(rows, len(scene) - 1)
+    rows, inside = _rows(scene, step, steps)
     origin = scene.ego_poses[step]
     window = scene.agents.at(rows)
-    valid = window.valid & inside
-    distance = np.linalg.norm(window.poses[..., :2] - scene.ego_poses[rows, :2], axis=-1)
-    near = (valid & (distance < AGENT_RADIUS_M)).any(axis=1)
-    window = replace(window, valid=valid).select(near)
+    window = replace(window, valid=window.valid & inside).select(agents_near(scene, step, steps))
     poses = np.where(window.valid[..., None], to_frame(window.poses, origin), 0.0)
     velocities = np.where(window.valid[..., None], rotate(window.velocities, -origin[2]), 0.0)
     return replace(window, poses=poses, velocities=velocities)
+
+
+def agents_near(scene: Scene, step: int, steps: int) -> Bool[np.ndarray, "A"]:
+    """Which of the scene's agents `agents_in_ego_frame` takes."""
+    rows, inside = _rows(scene, step, steps)
+    window = scene.agents.at(rows)
+    distance = np.linalg.norm(window.poses[..., :2] - scene.ego_poses[rows, :2], axis=-1)
+    return (window.valid & inside & (distance < AGENT_RADIUS_M)).any(axis=1)
+
+
+def signals_in_ego_frame(scene: Scene, step: int, steps: int) -> Signals:
+    """Lights and signs within 80 m of the ego at `step`, in its frame; states at `step` and `steps` later ones.
+
+    After the log's end a light keeps its last colour.
+    """
+    signals, origin = scene.signals, scene.ego_poses[step]
+    near = np.flatnonzero(np.linalg.norm(signals.poses[:, :2] - origin[:2], axis=-1) < AGENT_RADIUS_M)
+    planar = to_frame(signals.poses[near][:, [0, 1, 3]], origin)
+    return Signals(
+        signals.ids[near], np.column_stack([planar[:, :2], signals.poses[near, 2], planar[:, 2]]),
+        signals.states[near][:, _rows(scene, step, steps)[0]], tuple(signals.stop_lane_ids[row] for row in near.tolist()),
+        points_to_frame(signals.stop_points[near], origin),
+    )  # fmt: skip
+
+
+def _rows(scene: Scene, step: int, steps: int) -> tuple[Int64[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
+    """Steps of a window, the last one repeated beyond the log's end, and which of them lie within the log."""
+    rows = step + np.arange(steps + 1)
+    return np.minimum(rows, len(scene) - 1), rows < len(scene)
 
 
 def map_around(scene: Scene, step: int) -> RoadMap:

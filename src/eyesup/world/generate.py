@@ -13,12 +13,10 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -30,11 +28,14 @@ from eyesup import __version__
 from eyesup.scoring.ego_gap import ego_gap
 from eyesup.types import QA, Agents, CameraRig, Scene, Truth
 from eyesup.types.errors import DataError, EyesUpError
+from eyesup.world.cue_share import is_eventful, kept_keyframes
 from eyesup.world.ego_view import ego_status, future_trajectory
-from eyesup.world.language import questions, visible_pixels
+from eyesup.world.import_map import import_town
+from eyesup.world.language import Observer, questions
 from eyesup.world.render import Renderer
-from eyesup.world.rigs import RIGS, jittered
-from eyesup.world.scenarios import SCENARIOS
+from eyesup.world.render.labels import count_pixels
+from eyesup.world.rigs import JITTER_SCALE, RIGS, jittered
+from eyesup.world.scenarios import SCENARIOS, load_scenario
 from eyesup.world.scene_io import SCENE_FORMAT, Annotations
 from eyesup.world.simulate import simulate
 from eyesup.world.store import (
@@ -49,18 +50,29 @@ from eyesup.world.store import (
     write_manifest,
     write_scene,
 )
-from eyesup.world.twins import TwinKind, cue_effects, make_twin
+from eyesup.world.twins import TwinKind, cue_effects, insert_obstacle, make_twin
+from eyesup.world.workers import Engine, WorkerDiedError, outcomes
 
 EGO_GAP_M = 1.0
 SEEDS_PER_RUN = 1_000_000  # log i of seed s is simulated with seed s * SEEDS_PER_RUN + i
 SPEED = "speed.json"
+OBSTACLE_MIN_MPS = 3.0  # slower, an obstacle ahead changes little
+OBSTACLE_AHEAD_M = (8.0, 40.0)  # from the ego's front to the obstacle's rear
+OBSTACLE_BESIDE_M = 4.5
+OBSTACLE_STREAM = 0x0B5
 STAGES = ("simulate", "cue", "render", "labels", "write")
-TWINS = {"removed": TwinKind.CUE_REMOVED, "off_path": TwinKind.CUE_OFF_PATH}
+TWINS = {
+    "removed": TwinKind.CUE_REMOVED, "off_path": TwinKind.CUE_OFF_PATH, "in_sky": TwinKind.CUE_IN_SKY, "moved": TwinKind.CUE_MOVED,
+}  # fmt: skip
+TwinName = Literal["removed", "off_path", "in_sky", "moved"]
+PAIR = ("removed", "off_path")
+UNEVENTFUL = "free_drive"
+CUE_SHARE_STREAM = 0xC5
 
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """What to generate. All fields but `out`, `logs`, `workers` and `keep_going` decide the content.
+    """What to generate. All but `out`, `logs`, `workers`, `engine`, `ray_address`, `keep_going` decide the content.
 
     Attributes:
         out: Folder of the store; an unfinished one is continued.
@@ -68,30 +80,45 @@ class GenerateConfig:
         logs: Number of logs; a store can be extended by asking for more.
         scenarios: Scenario name -> weight; empty takes every scenario alike.
         seed: Another seed makes other logs.
+        town: Map file (.osm, .xodr) to drive in instead of the split's towns; see `eyesup world import`.
         rig: Camera rig.
         width_px: Width of each camera's image.
         height_px: Height of each camera's image.
         duration_s: Length of a log in seconds.
         labels: Store a class label of every pixel at keyframes.
-        twins: Also store twins (cue removed, cue off the path) of keyframes that the cue decides.
+        cue_share: Share of keyframes whose plan the cue decides, 0.01 to 0.5 say: logs without an event are mixed in, and of the
+            others only some keyframes are kept, until it is reached. None keeps everything.
+        twins: Also store twins of keyframes that the cue decides.
+        twin_kinds: Which: the cue removed, beside the road, in the sky, moved to another place where it matters.
         twins_per_log: Keyframes per log that get twins.
+        obstacles_per_log: Keyframes per log that get two twins more: a standing car on the ego's path, at a drawn distance, and
+            the same car beside the road. They teach what logs hardly hold, something in the way that nobody has answered yet.
         workers: Processes; 1 works in this one.
+        engine: "process" for processes of this machine; "ray" for a Ray cluster (pip install 'eyesup[ray]').
+        ray_address: Of a running cluster ("auto", "ray://host:10001"), whose nodes see `out` under the same path and have eyesup
+            installed; left out, one of `workers` processes is started on this machine.
         keep_going: Count and list logs that fail instead of stopping at the first.
     """
 
     out: Path
-    split: Literal["train", "val", "test"] = "train"
+    split: Literal["train", "val", "test", "shifted"] = "train"
     logs: int = 16
     scenarios: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    town: Path | None = None
     rig: Literal["front3", "surround6"] = "front3"
     width_px: int = 256
     height_px: int = 144
     duration_s: float = 20.0
     labels: bool = True
+    cue_share: float | None = None
     twins: bool = False
+    twin_kinds: tuple[TwinName, ...] = ("removed", "off_path")
     twins_per_log: int = 2
+    obstacles_per_log: int = 0
     workers: int = 1
+    engine: Engine = "process"
+    ray_address: str | None = None
     keep_going: bool = False
 
     def __post_init__(self) -> None:
@@ -103,6 +130,8 @@ class GenerateConfig:
         for name in ("logs", "workers", "width_px", "height_px"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} {getattr(self, name)} must be at least 1")
+        if self.cue_share is not None and not 0.0 < self.cue_share < 1.0:
+            raise DataError(f"cue_share {self.cue_share} must lie between 0 and 1; leave it out to keep every keyframe")
         if self.width_px % 2 or self.height_px % 2:
             raise DataError(f"image size {self.width_px}x{self.height_px} px: both must be even")
 
@@ -110,8 +139,9 @@ class GenerateConfig:
     def content(self) -> dict[str, object]:
         """The fields that decide what a log looks like, as plain JSON values."""
         facts = asdict(self)
-        for name in ("out", "logs", "workers", "keep_going"):
+        for name in ("out", "logs", "workers", "engine", "ray_address", "keep_going"):
             del facts[name]
+        facts["town"] = None if self.town is None else import_town(self.town).name  # its name tells the file's content
         return facts
 
     @property
@@ -130,6 +160,7 @@ class GenerateReport:
         twins: Twin keyframes in the store.
         made: Keyframes made by this run (twins included).
         cue_share: Share of keyframes whose plan the cue moves by more than 1 m, among those where that was measured.
+        cue_share_asked: The share that the configuration asks for, if it does.
         rho: Share of keyframes whose gap to constant velocity + constant yaw rate exceeds 1 m.
         failed: Keys of the logs that could not be made.
         wall_s: Seconds this run took.
@@ -145,6 +176,7 @@ class GenerateReport:
     failed: tuple[str, ...]
     wall_s: float
     stage_s: Mapping[str, float]
+    cue_share_asked: float | None = None
 
     @property
     def keyframes_per_s(self) -> float:
@@ -192,17 +224,29 @@ def generate(config: GenerateConfig, show_progress: bool = True) -> GenerateRepo
 def log_plan(config: GenerateConfig) -> list[str]:
     """Key of every log. Scenarios take turns in proportion to their weights, so any first n logs are in proportion too."""
     weights = dict(config.scenarios) or dict.fromkeys(SCENARIOS, 1.0)
-    total = sum(weights.values())
     used: Counter[str] = Counter()
     keys = []
     for index in range(config.logs):
+        group = _group(config, index, weights)
+        total, turn = sum(group.values()), sum(used[name] for name in group)
         # Ties are broken by chance, else a scenario would always meet the same town: both would go round in step.
-        tie_break = dict(zip(weights, np.random.default_rng([config.seed, index]).random(len(weights))))
-        owed = {name: round(weight / total * (index + 1) - used[name], 9) for name, weight in weights.items()}
+        tie_break = dict(zip(group, np.random.default_rng([config.seed, index]).random(len(group))))
+        owed = {name: round(weight / total * (turn + 1) - used[name], 9) for name, weight in group.items()}
         scenario = max(owed, key=lambda name: (owed[name], tie_break[name]))
         used[scenario] += 1
         keys.append(f"{config.split}-{_log_seed(config, index):07d}-{scenario}")
     return keys
+
+
+def _group(config: GenerateConfig, index: int, weights: dict[str, float]) -> dict[str, float]:
+    """The scenarios among which the log of that index is drawn: all, or those with or without an event."""
+    if config.cue_share is None:
+        return weights
+    eventful = is_eventful(index, config.cue_share)
+    group = {name: weight for name, weight in weights.items() if load_scenario(name).has_cue == eventful}
+    if eventful and not group:
+        raise DataError(f"cue_share {config.cue_share}: none of {', '.join(weights)} has a cue; add one that has")
+    return group or {UNEVENTFUL: 1.0}
 
 
 def _log_seed(config: GenerateConfig, index: int) -> int:
@@ -236,14 +280,20 @@ def make_log(config: GenerateConfig, index: int) -> Made:
     seed = _log_seed(config, index)
     clock = _Clock()
     with clock.stage("simulate"):
-        scene = simulate(key.rsplit("-", 1)[1], seed=seed, split=config.split, duration_s=config.duration_s)
+        town = {} if config.town is None else {"town": import_town(config.town)}
+        scene = simulate(key.rsplit("-", 1)[1], seed=seed, split=config.split, duration_s=config.duration_s, **town)
         scene = replace(scene, key=key)
     with clock.stage("cue"):
         effect_m = cue_effects(scene, scene.keyframes)
-        twins = _twin_scenes(config, scene, effect_m)
-    artist = _Artist(config, jittered(RIGS[config.rig](config.width_px, config.height_px), seed), seed, clock)
+        if config.cue_share is not None and load_scenario(str(scene.tags["scenario"])).has_cue:
+            rng = np.random.default_rng([seed, CUE_SHARE_STREAM])
+            kept = kept_keyframes(effect_m > CUE_ACTIVE_M, config.cue_share, index, rng)
+            scene, effect_m = replace(scene, keyframes=scene.keyframes[kept]), effect_m[kept]
+        twins = _twin_scenes(config, scene, effect_m) + _obstacle_scenes(config, scene, seed)
+    rig = jittered(RIGS[config.rig](config.width_px, config.height_px), seed, JITTER_SCALE.get(config.split, 1.0))
+    artist = _Artist(config, rig, seed, clock)
     for twin in twins:
-        artist.draw_and_write(twin, [int(twin.keyframes[0])], (np.zeros(1), np.zeros(1, bool)), ())
+        artist.draw_and_write(twin, steps_to_draw(twin), (np.zeros(1), np.zeros(1, bool)), ())
     artist.draw_and_write(
         scene, steps_to_draw(scene), (effect_m, np.ones(len(effect_m), bool)), tuple(twin.key for twin in twins)
     )
@@ -269,7 +319,10 @@ def ego_gaps(scene: Scene) -> Float64[np.ndarray, "K"]:
 
 
 def _twin_scenes(config: GenerateConfig, scene: Scene, effect_m: Float64[np.ndarray, "K"]) -> list[Scene]:
-    """Twins at keyframes spread evenly over those that the cue decides; where no twin of a pair fits, none is made."""
+    """Twins at keyframes spread evenly over those that the cue decides.
+
+    With and without the cue, and with it where it decides nothing, belong together: where one of them does not fit, none is made.
+    """
     deciding = scene.keyframes[effect_m > CUE_ACTIVE_M]
     if not config.twins or not len(deciding):
         return []
@@ -278,7 +331,10 @@ def _twin_scenes(config: GenerateConfig, scene: Scene, effect_m: Float64[np.ndar
     twins: list[Scene] = []
     for step in sorted({int(step) for step in chosen}):
         with suppress(DataError):  # no room beside the road, or the ego is in the bend already
-            twins += [_twin(scene, step, name) for name in TWINS]
+            twins += [_twin(scene, step, name) for name in config.twin_kinds if name in PAIR]
+        for name in (name for name in config.twin_kinds if name not in PAIR):
+            with suppress(DataError):  # a road has no twin in the sky; a sign that we have reached cannot come nearer
+                twins.append(_twin(scene, step, name))
     return twins
 
 
@@ -286,6 +342,25 @@ def _twin(scene: Scene, step: int, name: str) -> Scene:
     twin = make_twin(scene, step, TWINS[name])
     tags = {**twin.tags, "twin": name, "twin_of": scene.key}
     return replace(twin, key=f"{scene.key}{TWIN_MARK}{name}@{step}", tags=tags)
+
+
+def _obstacle_scenes(config: GenerateConfig, scene: Scene, seed: int) -> list[Scene]:
+    """Pairs of scenes with a standing car on the path and beside it, at drawn keyframes of a moving ego."""
+    moving = scene.keyframes[scene.ego_velocities[scene.keyframes, 0] > OBSTACLE_MIN_MPS]
+    if not config.obstacles_per_log or not len(moving):
+        return []
+    rng = np.random.default_rng([seed, OBSTACLE_STREAM])
+    chosen = np.sort(rng.choice(moving, min(config.obstacles_per_log, len(moving)), replace=False))
+    pairs: list[Scene] = []
+    for step, distance, side in zip(
+        chosen, rng.uniform(*OBSTACLE_AHEAD_M, len(chosen)), rng.choice([-1.0, 1.0], len(chosen))
+    ):
+        with suppress(DataError):  # no room beside the road
+            for name, lateral in (("obstacle", 0.0), ("obstacle_beside", side * OBSTACLE_BESIDE_M)):
+                twin = insert_obstacle(scene, int(step), float(distance), float(lateral))
+                tags = {**twin.tags, "twin": name, "twin_of": scene.key}
+                pairs.append(replace(twin, key=f"{scene.key}{TWIN_MARK}{name}@{step}", tags=tags))
+    return pairs
 
 
 class _Artist:
@@ -303,22 +378,26 @@ class _Artist:
                 renderer.load(scene)
                 images = {step: renderer.images(step) for step in steps}
             with self.clock.stage("labels"):
-                labels, visible_px, qa = self._label(renderer, scene)
-        annotations = Annotations(*effects, ego_gaps(scene), visible_px, qa)
+                labels, pixels, qa = self._label(renderer, scene, effects[0])
+        annotations = Annotations(*effects, ego_gaps(scene), *pixels, qa)
         with self.clock.stage("write"):
             write_scene(self.config.out, scene, self.rig, images, labels, annotations, self.config.fingerprint, twins)
 
     def _label(
-        self, renderer: Renderer, scene: Scene
-    ) -> tuple[dict[int, np.ndarray], np.ndarray, tuple[tuple[QA, ...], ...]]:
-        labels, visible, qa = {}, [], []
+        self, renderer: Renderer, scene: Scene, effect_m: np.ndarray
+    ) -> tuple[dict[int, np.ndarray], tuple[np.ndarray, np.ndarray], tuple[tuple[QA, ...], ...]]:
+        """Classes, visible and whole pixels of each agent, and questions at each keyframe."""
+        labels, visible, whole, sights = {}, [], [], []
+        observer = Observer(scene, self.rig)
         for step in map(int, scene.keyframes):
             frame = renderer.labels(step, depth=False)
             labels[step] = frame.semantics
-            visible.append(visible_pixels(scene.agents.ids, frame.instances))
-            qa.append(questions(scene, step, self.rig, frame.semantics, frame.instances, self.seed))
-        visible_px = np.array(visible, np.int32).reshape(len(scene.keyframes), len(scene.agents))
-        return (labels if self.config.labels else {}), visible_px, tuple(qa)
+            visible.append(count_pixels(scene.agents.ids, frame.instances))
+            whole.append(renderer.whole_pixels(step, visible[-1]))
+            sights.append(observer.look(step, frame.semantics, frame.instances))
+        shape = (len(scene.keyframes), len(scene.agents), len(self.rig))
+        pixels = np.array(visible, np.int32).reshape(shape), np.array(whole, np.int32).reshape(shape)
+        return (labels if self.config.labels else {}), pixels, questions(observer, sights, self.seed, effect_m)
 
 
 def _receipt(config: GenerateConfig, key: str) -> dict | None:
@@ -338,23 +417,8 @@ def _is_done(config: GenerateConfig, key: str) -> bool:
 
 
 def _outcomes(config: GenerateConfig, missing: list[int]) -> Iterator[tuple[int, Made | Exception]]:
-    """What became of each log, in the order in which they end."""
-    if config.workers == 1 or len(missing) < 2:
-        for index in missing:
-            try:
-                yield index, make_log(config, index)
-            except Exception as error:  # judged by the caller
-                yield index, error
-        return
-    # spawn: SUMO and Panda3D keep one world per process and do not survive a fork
-    pool = ProcessPoolExecutor(min(config.workers, len(missing)), mp_context=get_context("spawn"))
-    try:
-        indices = {pool.submit(make_log, config, index): index for index in missing}
-        for future in as_completed(indices):
-            error = future.exception()
-            yield indices[future], error if isinstance(error, Exception) else future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    work = partial(make_log, replace(config, out=config.out.absolute()))
+    return outcomes(work, missing, config.workers, config.engine, config.ray_address)
 
 
 def _check_failure(config: GenerateConfig, key: str, error: Exception) -> None:
@@ -364,7 +428,7 @@ def _check_failure(config: GenerateConfig, key: str, error: Exception) -> None:
         raise EyesUpError(
             f"no space left on the disk of {config.out} while writing {key}; {kept} once there is space"
         ) from error
-    if isinstance(error, BrokenProcessPool):
+    if isinstance(error, WorkerDiedError):
         raise EyesUpError(f"a worker process died while making {key} (killed, or out of memory); {kept}") from error
     if not config.keep_going:
         raise EyesUpError(
@@ -393,7 +457,7 @@ def _close(
     write_manifest(config.out, rows, facts)
     report = GenerateReport(
         logs=len(keys), keyframes=len(gap), twins=len(twins), made=made, cue_share=cue_share, rho=rho,
-        failed=tuple(failed), wall_s=wall_s, stage_s=dict(stage_s),
+        failed=tuple(failed), wall_s=wall_s, stage_s=dict(stage_s), cue_share_asked=config.cue_share,
     )  # fmt: skip
     if made:
         _write_speed(config, report)

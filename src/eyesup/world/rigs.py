@@ -13,6 +13,7 @@ from eyesup.types import Camera, CameraRig
 FRONT_X_M, CAMERA_Z_M = 1.7, 1.5  # near the windscreen, as nuScenes' CAM_FRONT
 FRONT3_HFOV_DEG, FRONT3_SIDE_YAW_DEG = 70.0, 55.0
 JITTER_ANGLE_DEG, JITTER_SHIFT_M = 1.0, 0.04  # half-ranges of what a mounting tolerance could be
+JITTER_SCALE = {"shifted": 2.5}  # by split; 1 elsewhere
 
 # yaw [deg], x, y, z [m], horizontal field of view [deg]: the mean layout of nuScenes' cameras, rounded
 _SURROUND6 = {
@@ -64,18 +65,18 @@ def surround6(width_px: int = 256, height_px: int = 144) -> CameraRig:
     )
 
 
-def jittered(rig: CameraRig, seed: int) -> CameraRig:
-    """The rig as a workshop would mount it: each camera turned by up to 1 degree and shifted by up to 4 cm.
+def jittered(rig: CameraRig, seed: int, scale: float = 1.0) -> CameraRig:
+    """The rig as a workshop would mount it: each camera turned by up to 1 degree and shifted by up to 4 cm, times `scale`.
 
     The calibration that comes back is the true one, so projection stays exact.
     """
     cameras = []
     for index, camera in enumerate(rig.cameras):
         rng = np.random.default_rng([seed, index])
-        turn = _rotation(np.radians(rng.uniform(-JITTER_ANGLE_DEG, JITTER_ANGLE_DEG, 3)))
+        turn = _rotation(scale * np.radians(rng.uniform(-JITTER_ANGLE_DEG, JITTER_ANGLE_DEG, 3)))
         pose = camera.ego_from_cam.copy()
         pose[:3, :3] = pose[:3, :3] @ turn
-        pose[:3, 3] += rng.uniform(-JITTER_SHIFT_M, JITTER_SHIFT_M, 3)
+        pose[:3, 3] += scale * rng.uniform(-JITTER_SHIFT_M, JITTER_SHIFT_M, 3)
         cameras.append(replace(camera, ego_from_cam=pose))
     return CameraRig(tuple(cameras))
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +18,13 @@ import numpy as np
 
 from eyesup.types.errors import DataError
 from eyesup.types.road_map import RoadMap
-from eyesup.world import bends
+from eyesup.types.scene import SignalState
+from eyesup.world import bends, crossings
 from eyesup.world.map_io import map_from_bytes, map_to_bytes
 from eyesup.world.sumo_net import SignalHead, read_net, run_sumo_tool
 
-KINDS = ("random", "grid", *bends.KINDS)
+KINDS = ("random", "grid", *bends.KINDS, *crossings.KINDS)
+NET_FILE = "town.net.xml"
 BUILD_VERSION = 2  # raise when the same settings give another map
 SPEED_LIMITS_MPS = (11.11, 13.89)  # 40 and 50 km/h
 BEND_SPEED_MPS = 13.89
@@ -74,7 +77,7 @@ class Town:
         seed: What it was drawn from.
         net_file: SUMO net; its coordinates are ``world - offset``.
         road_map: World frame, metres, origin in the middle of the town (bends: where the bend begins).
-        signals: Signal heads, world frame.
+        signals: Signal heads and, in `crossings`, signs, world frame.
         offset: ``world_xy = sumo_xy + offset``.
     """
 
@@ -92,7 +95,8 @@ def build_town(kind: str, seed: int, cache_dir: Path | None = None) -> Town:
 
     Args:
         kind: One of `KINDS`. ``random`` and ``grid`` are towns of 600 to 900 m with sidewalks, crossings and signals;
-            the four bends share their road up to x = 0 exactly (see `eyesup.world.bends`).
+            the four bends share their road up to x = 0 exactly (see `eyesup.world.bends`); ``crossing`` is a town of
+            stop and yield signs, ``merge`` a road with ramps (see `eyesup.world.crossings`).
         seed: At least 0; the same kind and seed give the same bytes.
         cache_dir: Where towns are kept; default `$EYESUP_CACHE`, else ``~/.cache/eyesup``.
 
@@ -104,13 +108,13 @@ def build_town(kind: str, seed: int, cache_dir: Path | None = None) -> Town:
         raise DataError(f"town kind {kind!r} is unknown; choose one of {', '.join(KINDS)}")
     if seed < 0:
         raise DataError(f"town seed {seed} is negative; use 0 or more")
-    folder = _cache_root(cache_dir) / "towns" / f"{kind}-{seed}-{_digest(kind, seed)}"
-    if not folder.is_dir():
-        _build_into(folder, kind, seed)
-    return _read(folder, kind, seed)
+    folder = cache_root(cache_dir) / "towns" / f"{kind}-{seed}-{_digest(kind, seed)}"
+    build_beside(folder, lambda work: _write_town(work, kind, seed))
+    return read_town(folder, f"{kind}-{seed}", kind, seed)
 
 
-def _cache_root(cache_dir: Path | None) -> Path:
+def cache_root(cache_dir: Path | None) -> Path:
+    """Where towns are kept: `cache_dir`, else `$EYESUP_CACHE`, else ``~/.cache/eyesup``."""
     if cache_dir is not None:
         return Path(cache_dir)
     return Path(os.environ.get("EYESUP_CACHE") or Path.home() / ".cache" / "eyesup")
@@ -120,6 +124,8 @@ def _settings(kind: str, seed: int) -> dict[str, str]:
     """Options of the network tool, without file names."""
     if kind in bends.KINDS:
         return {**COMMON, "offset.disable-normalization": "true"}
+    if kind in crossings.KINDS:
+        return {**COMMON, **crossings.settings(kind)}
     rng = np.random.default_rng([seed, 0x70E1])
     drawn = {
         "default.lanewidth": str(rng.choice(bends.LANE_WIDTHS_M)),
@@ -138,15 +144,19 @@ def _digest(kind: str, seed: int) -> str:
         else {},
         "sumo": version("eclipse-sumo"),
     }
+    if kind in crossings.KINDS:
+        facts["layout"] = asdict(crossings.layout(kind, seed))
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _build_into(folder: Path, kind: str, seed: int) -> None:
-    """Build beside `folder` and rename; of two processes building the same town one wins and both read its result."""
+def build_beside(folder: Path, write: Callable[[Path], None]) -> None:
+    """Unless it is there: build beside `folder` and rename; of two processes one wins and both read its result."""
+    if folder.is_dir():
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write_town(work, kind, seed)
+        write(work)
         try:
             work.rename(folder)
         except OSError:
@@ -157,28 +167,38 @@ def _build_into(folder: Path, kind: str, seed: int) -> None:
 
 
 def _write_town(folder: Path, kind: str, seed: int) -> None:
-    net_file = folder / "town.net.xml"
+    net_file = folder / NET_FILE
     arguments = [f"--{name}={value}" for name, value in _settings(kind, seed).items()]
     offset = None
     if kind in bends.KINDS:
         arguments += bends.write_bend(kind, seed, BEND_SPEED_MPS, folder)
         offset = (0.0, 0.0)
-    run_sumo_tool("netconvert" if kind in bends.KINDS else "netgenerate", [*arguments, "-o", str(net_file)])
+    if kind in crossings.KINDS:
+        arguments += crossings.write_layout(kind, seed, folder)
+    hand_written = kind in (*bends.KINDS, *crossings.KINDS)
+    run_sumo_tool("netconvert" if hand_written else "netgenerate", [*arguments, "-o", str(net_file)])
+    keep_net(net_file, offset, signs=kind in crossings.KINDS)
+
+
+def keep_net(net_file: Path, offset: tuple[float, float] | None, signs: bool) -> None:
+    """Write what a town is read from beside its net; see `read_net` for `offset` and `signs`."""
+    folder = net_file.parent
     # The tool opens the file with a comment of the date and the folder.
     net_file.write_text(re.sub(r"<!--.*?-->\s*", "", net_file.read_text(), count=1, flags=re.DOTALL))
-    content = read_net(net_file, offset)
+    content = read_net(net_file, offset, signs=signs)
     (folder / "map.bin").write_bytes(map_to_bytes(content.road_map))
     facts = {"offset": content.offset, "signals": [asdict(head) for head in content.signals]}
     (folder / "town.json").write_text(json.dumps(facts))
 
 
-def _read(folder: Path, kind: str, seed: int) -> Town:
+def read_town(folder: Path, name: str, kind: str, seed: int) -> Town:
+    """A town from the folder that it was built in."""
     facts = json.loads((folder / "town.json").read_text())
     return Town(
-        name=f"{kind}-{seed}",
+        name=name,
         kind=kind,
         seed=seed,
-        net_file=folder / "town.net.xml",
+        net_file=folder / NET_FILE,
         road_map=map_from_bytes((folder / "map.bin").read_bytes()),
         signals=tuple(_signal_head(head) for head in facts["signals"]),
         offset=(facts["offset"][0], facts["offset"][1]),
@@ -194,4 +214,5 @@ def _signal_head(facts: dict[str, Any]) -> SignalHead:
         link_indices=tuple(facts["link_indices"]),
         lane_ids=tuple(facts["lane_ids"]),
         stop_point=(facts["stop_point"][0], facts["stop_point"][1]),
+        sign=SignalState(facts.get("sign", SignalState.OFF)),
     )

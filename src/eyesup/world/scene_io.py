@@ -2,25 +2,41 @@
 
 The file holds one row: every array of the Scene is one list column (``ego_poses``, ``agents.poses``, ...) whose shape and
 NumPy type stand in the field's metadata; scalars, tags and the like are JSON in the schema's metadata under ``eyesup``; the
-vector map is the binary column ``road_map`` (`eyesup.world.map_io`). Any Arrow reader can open it.
+vector map is the binary column ``road_map`` (`eyesup.world.map_io`), the questions are JSON in the binary column ``qa``. Any
+Arrow reader can open it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float64
 
-from eyesup.types import QA, Agents, Appearance, Cue, CueKind, Maneuver, Props, Scene, Signals, VehicleGeometry
+from eyesup.types import (
+    QA,
+    Agents,
+    Appearance,
+    Cue,
+    CueKind,
+    Ground,
+    Maneuver,
+    Props,
+    Scene,
+    Signals,
+    VehicleGeometry,
+    Weather,
+)  # fmt: skip
 from eyesup.types._check import as_array, check_finite
 from eyesup.types.errors import DataError
+from eyesup.types.language import AnswerForm
 from eyesup.world.map_io import map_from_bytes, map_to_bytes
 
-SCENE_FORMAT = 1  # raise when a stored field changes its meaning
+SCENE_FORMAT = 2  # raise when a stored field changes its meaning
 
 _EGO_ARRAYS = (
     "ego_poses",
@@ -36,6 +52,7 @@ _PART_ARRAYS = {
     "signals": ("ids", "poses", "states", "stop_points"),
     "props": tuple(f.name for f in fields(Props)),
 }
+_QA_FIELDS = tuple(f.name for f in fields(QA))
 
 
 @dataclass(frozen=True)
@@ -46,7 +63,8 @@ class Annotations:
         cue_effect_m: (K,) float64: how far the expert's 3 s end point moves when the cue is removed [m].
         cue_effect_valid: (K,) bool: False where no twin was driven; the effect is then 0 and means nothing.
         ego_gap_m: (K,) float64: mean distance over 3 s between the expert and constant velocity + constant yaw rate [m].
-        visible_px: (K, A) int32: pixels of each agent, all cameras together; zeros where no labels were drawn.
+        visible_px: (K, A, C) int32: pixels of each agent in each camera; zeros where no labels were drawn.
+        whole_px: (K, A, C) int32: pixels it would cover if nothing stood before it; zeros for agents that no camera sees.
         qa: K tuples of questions with answers.
     """
 
@@ -54,13 +72,14 @@ class Annotations:
     cue_effect_valid: np.ndarray
     ego_gap_m: np.ndarray
     visible_px: np.ndarray
+    whole_px: np.ndarray
     qa: tuple[tuple[QA, ...], ...]
 
     def __post_init__(self) -> None:
         k = len(np.asarray(self.cue_effect_m))
         shapes: dict[str, tuple[tuple[int | None, ...], type]] = {
             "cue_effect_m": ((k,), np.float64), "cue_effect_valid": ((k,), np.bool_), "ego_gap_m": ((k,), np.float64),
-            "visible_px": ((k, None), np.int32),
+            "visible_px": ((k, None, None), np.int32), "whole_px": (np.shape(self.visible_px), np.int32),
         }  # fmt: skip
         for name, (shape, dtype) in shapes.items():
             object.__setattr__(self, name, as_array(f"annotations: {name}", getattr(self, name), shape, dtype))
@@ -69,13 +88,17 @@ class Annotations:
         if len(self.qa) != k:
             raise DataError(f"annotations: {len(self.qa)} lists of questions for {k} keyframes")
 
+    @property
+    def visible_share(self) -> Float64[np.ndarray, "K A"]:
+        """Of the pixels that an agent would cover in all cameras, the share that nothing hides; 0 where it is not seen."""
+        seen, whole = self.visible_px.sum(-1), self.whole_px.sum(-1)
+        return np.minimum(seen / np.maximum(whole, 1), 1.0)
+
     @staticmethod
     def empty(keyframes: int, agents: int) -> Annotations:
         """Nothing measured."""
-        zeros = np.zeros(keyframes)
-        return Annotations(
-            zeros, np.zeros(keyframes, bool), zeros, np.zeros((keyframes, agents), np.int32), ((),) * keyframes
-        )
+        zeros, none = np.zeros(keyframes), np.zeros((keyframes, agents, 0), np.int32)
+        return Annotations(zeros, np.zeros(keyframes, bool), zeros, none, none, ((),) * keyframes)
 
 
 def scene_to_table(scene: Scene, annotations: Annotations, receipt: Mapping[str, Any]) -> pa.Table:
@@ -95,7 +118,6 @@ def scene_to_table(scene: Scene, annotations: Annotations, receipt: Mapping[str,
         "cue": {"kind": int(scene.cue.kind), "id": int(scene.cue.id), "others": [int(i) for i in scene.cue.others]},
         "vehicle": asdict(scene.vehicle),
         "tags": {name: _plain(value) for name, value in scene.tags.items()},
-        "qa": [[[qa.question, qa.answer, qa.kind] for qa in at_keyframe] for at_keyframe in annotations.qa],
         "receipt": dict(receipt),
     }
     arrays, schema_fields = [], []
@@ -103,8 +125,9 @@ def scene_to_table(scene: Scene, annotations: Annotations, receipt: Mapping[str,
         column, field = _column(name, array)
         arrays.append(column)
         schema_fields.append(field)
-    arrays.append(pa.array([map_to_bytes(scene.road_map)], pa.large_binary()))
-    schema_fields.append(pa.field("road_map", pa.large_binary()))
+    for name, data in (("road_map", map_to_bytes(scene.road_map)), ("qa", _qa_to_bytes(annotations.qa))):
+        arrays.append(pa.array([data], pa.large_binary()))
+        schema_fields.append(pa.field(name, pa.large_binary()))
     return pa.Table.from_arrays(arrays, schema=pa.schema(schema_fields, {"eyesup": json.dumps(facts)}))
 
 
@@ -127,6 +150,7 @@ def scene_from_table(table: pa.Table) -> Scene:
     }
     stop_lane_ids = tuple(tuple(ids) for ids in facts["stop_lane_ids"])
     appearance: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["appearance"].items()}
+    appearance |= {"weather": Weather(appearance["weather"]), "ground": Ground(appearance["ground"])}
     return Scene(
         key=facts["key"],
         dt_s=facts["dt_s"],
@@ -147,8 +171,20 @@ def scene_from_table(table: pa.Table) -> Scene:
 def annotations_from_table(table: pa.Table) -> Annotations:
     """The measurements stored beside the scene."""
     arrays = {f.name: _array(table, f"annotations.{f.name}") for f in fields(Annotations) if f.name != "qa"}
-    qa = tuple(tuple(QA(*row) for row in rows) for rows in scene_facts(table.schema)["qa"])
-    return Annotations(**arrays, qa=qa)
+    rows = json.loads(table.column("qa")[0].as_py())
+    return Annotations(**arrays, qa=tuple(tuple(_qa_from_row(*row) for row in at_keyframe) for at_keyframe in rows))
+
+
+def _qa_to_bytes(qa: tuple[tuple[QA, ...], ...]) -> bytes:
+    """Compact JSON: per keyframe a list of rows with the fields of `QA` in order; the file's compression shrinks it."""
+    rows = [[[getattr(one, name) for name in _QA_FIELDS] for one in at_keyframe] for at_keyframe in qa]
+    return json.dumps(rows, separators=(",", ":")).encode()
+
+
+def _qa_from_row(
+    question: str, answer: str, kind: str, hop: int = 0, form: AnswerForm = "free", about: Sequence[str] = (), needs_history: bool = False
+) -> QA:  # fmt: skip
+    return QA(question, answer, kind, hop, form, tuple(about), needs_history)
 
 
 def _column(name: str, array: np.ndarray) -> tuple[pa.Array, pa.Field]:

@@ -1,4 +1,4 @@
-"""What stands beside the road and how the day looks, drawn from a seed; and the part of a map around a path."""
+"""What stands beside the road, drawn from a seed; and the part of a map around a path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shapely.geometry import LineString, MultiPoint, Polygon
 
 from eyesup.types.errors import DataError
 from eyesup.types.road_map import Lane, Paint, RoadLine, RoadMap
-from eyesup.types.scene import Appearance, PropKind, Props
+from eyesup.types.scene import PropKind, Props
 from eyesup.world.map_io import map_from_bytes, map_to_bytes
 from eyesup.world.rings import polygons, simple_rings
 
@@ -300,56 +300,3 @@ def _without_overlaps(rows: Candidates) -> Candidates:
         if any(other not in gone for other in earlier.get(row, ())):
             gone.add(row)
     return np.delete(rows, sorted(gone), axis=0)
-
-
-# --- appearance --------------------------------------------------------------------------------------------------
-
-Colour = tuple[float, float, float]
-
-
-def draw_appearance(seed: int, shifted: bool = False) -> Appearance:
-    """Light and colours of a scene.
-
-    Args:
-        seed: The same seed gives the same day.
-        shifted: False: clear to slightly hazy daylight. True: dusk or fog, which the other never draws.
-    """
-    rng = np.random.default_rng([seed, 0x5C4, int(shifted)])
-    ground = Appearance(
-        grass=_vary(rng, (0.36, 0.47, 0.25), 0.06),
-        asphalt=_vary(rng, (0.30, 0.30, 0.32), 0.05, grey=True),
-        sun_azimuth_rad=float(rng.uniform(-np.pi, np.pi)),
-        texture_seed=int(rng.integers(2**31)),
-    )
-    if not shifted:
-        return replace(
-            ground,
-            sun_elevation_rad=float(rng.uniform(0.5, 1.25)),
-            sky=_vary(rng, (0.55, 0.70, 0.90), 0.08),
-            haze=_vary(rng, (0.75, 0.80, 0.86), 0.05),
-            haze_density=float(rng.uniform(0.0005, 0.003)),
-            brightness=float(rng.uniform(0.85, 1.1)),
-        )
-    if rng.uniform() < 0.5:  # dusk
-        return replace(
-            ground,
-            sun_elevation_rad=float(rng.uniform(0.06, 0.2)),
-            sky=_vary(rng, (0.62, 0.42, 0.42), 0.08),
-            haze=_vary(rng, (0.70, 0.50, 0.42), 0.06),
-            haze_density=float(rng.uniform(0.003, 0.006)),
-            brightness=float(rng.uniform(0.42, 0.58)),
-        )
-    return replace(
-        ground,
-        sun_elevation_rad=float(rng.uniform(0.4, 1.0)),
-        sky=_vary(rng, (0.70, 0.72, 0.74), 0.04, grey=True),
-        haze=_vary(rng, (0.72, 0.74, 0.76), 0.04, grey=True),
-        haze_density=float(rng.uniform(0.010, 0.018)),
-        brightness=float(rng.uniform(0.68, 0.8)),
-    )
-
-
-def _vary(rng: np.random.Generator, colour: Colour, spread: float, grey: bool = False) -> Colour:
-    """The colour with a uniform offset per channel (`grey`: one for all), within [0, 1]."""
-    red, green, blue = np.clip(np.array(colour) + rng.uniform(-spread, spread, 1 if grey else 3), 0.0, 1.0).tolist()
-    return red, green, blue

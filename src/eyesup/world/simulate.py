@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from eyesup.dynamics.bicycle import BicycleState, step_bicycle
-from eyesup.types import Agents, DataError, EyesUpError, Scene, Signals, SignalState
+from eyesup.types import Agents, Appearance, DataError, EyesUpError, Scene, Signals, SignalState
+from eyesup.world.appearance import appearance_of
 from eyesup.world.expert import AgentsNow, Expert
 from eyesup.world.roads import Town
 from eyesup.world.route import Route, make_route, road_edges
-from eyesup.world.scenarios import load_scenario
+from eyesup.world.scenarios import SCENARIOS, load_scenario
 from eyesup.world.scenarios.base import KEYFRAME_STEPS, Scenario
-from eyesup.world.scenery import crop_map, draw_appearance
+from eyesup.world.scenery import crop_map
 from eyesup.world.splits import split_index
 from eyesup.world.stage import Stage, UnsuitableError
 from eyesup.world.sumo_net import SignalHead
 from eyesup.world.traffic import STEP_S, Sighting, Traffic
+from eyesup.world.twins import cue_effects
 
 MIN_DURATION_S = 8.0
 WARM_UP_STEPS = 150
@@ -28,11 +32,14 @@ MAP_RADIUS_M = 120.0
 SIGNAL_RADIUS_M = 100.0
 HISTORY_STEPS, FUTURE_STEPS = 20, 50  # around every keyframe: 2 s before, 5 s after
 DRAWS = 60  # routes tried per log
-ATTEMPTS = 8  # whole logs tried
+ATTEMPTS = 12  # whole logs tried
+CUE_DECIDES_M = 1.0  # 3 s ahead
 CLEAR_BEHIND_M, CLEAR_AHEAD_S = 12.0, 2.5
 
 
-def simulate(scenario: str, seed: int, split: str = "train", duration_s: float = 20.0) -> Scene:
+def simulate(
+    scenario: str, seed: int, split: str = "train", duration_s: float = 20.0, town: Town | None = None
+) -> Scene:
     """Drive one log; the same arguments give the same Scene, bit by bit.
 
     Args:
@@ -40,6 +47,7 @@ def simulate(scenario: str, seed: int, split: str = "train", duration_s: float =
         seed: Decides town (within the split's list), route, traffic and script.
         split: Name in `splits.TOWNS`.
         duration_s: Length of the log; at least 8 s, so that a keyframe has its history and future.
+        town: Where to drive instead of the split's towns, see `import_map`.
 
     Returns:
         A Scene at 10 Hz with ``round(duration_s * 10) + 1`` steps.
@@ -48,25 +56,58 @@ def simulate(scenario: str, seed: int, split: str = "train", duration_s: float =
         DataError: unknown scenario or split, negative seed, too short.
         EyesUpError: no draw fitted the scenario.
     """
-    if duration_s < MIN_DURATION_S:
-        raise DataError(
-            f"duration {duration_s} s is below {MIN_DURATION_S} s; a keyframe needs 2 s before and 5 s after"
-        )
-    if seed < 0:
-        raise DataError(f"seed {seed} is negative; use 0 or more")
-    script = load_scenario(scenario)
-    stream = [seed, split_index(split), zlib.crc32(scenario.encode())]
-    town = script.town(split, seed)
-    steps, reason = round(duration_s / STEP_S) + 1, ""
+    return rehearse(scenario, seed, split, duration_s, town)[1]
+
+
+def rehearse(scenario: str, seed: int, split: str, duration_s: float, town: Town | None = None) -> tuple[int, Scene]:
+    """`simulate`, and the number of the attempt that fitted: whoever opens that attempt meets the same situation."""
+    reason = ""
     for attempt in range(ATTEMPTS):
-        rng = np.random.default_rng([*stream, attempt])
+        play = Play.of(scenario, seed, split, duration_s, attempt, town)
         try:
-            log = _drive(script((steps - 1 - FUTURE_STEPS) * STEP_S), town, rng, steps)
+            log = _drive(play)
         except UnsuitableError as error:
             reason = str(error)
             continue
-        return _scene(log, town, scenario, split, seed)
+        scene = _scene(log, play.town, scenario, split, seed)
+        if not play.script.has_cue or _cue_decides(scene):
+            return attempt, scene
+        reason = f"the cue moves the plan by less than {CUE_DECIDES_M} m"
     raise EyesUpError(f"scenario {scenario} seed {seed}: {ATTEMPTS} attempts did not fit ({reason}); use another seed")
+
+
+def _cue_decides(scene: Scene) -> bool:
+    """Whether the expert would drive elsewhere without the cue, at the first keyframe at which it is said to matter."""
+    step = scene.keyframes[scene.keyframes >= scene.tags["cue_step"]][:1]
+    return bool((cue_effects(scene, step) > CUE_DECIDES_M).any())
+
+
+@dataclass(frozen=True)
+class Play:
+    """What decides a run before anybody drives: the script, the town, the stream of draws, the number of steps."""
+
+    script: Scenario
+    town: Town
+    rng: np.random.Generator
+    steps: int
+
+    @staticmethod
+    def of(scenario: str, seed: int, split: str, duration_s: float, attempt: int, town: Town | None = None) -> Play:
+        """Fresh for each run; raises DataError as `simulate` does."""
+        if duration_s < MIN_DURATION_S:
+            raise DataError(
+                f"duration {duration_s} s is below {MIN_DURATION_S} s; a keyframe needs 2 s before and 5 s after"
+            )
+        if seed < 0:
+            raise DataError(f"seed {seed} is negative; use 0 or more")
+        kind = load_scenario(scenario)
+        rng = np.random.default_rng([seed, split_index(split), zlib.crc32(scenario.encode()), attempt])
+        steps = round(duration_s / STEP_S) + 1
+        if town is not None and kind.town is not Scenario.town:
+            fit = ", ".join(name for name in SCENARIOS if load_scenario(name).town is Scenario.town)
+            raise DataError(f"scenario {scenario} needs roads of its own; in another town choose one of {fit}")
+        town = kind.town(split, seed) if town is None else town
+        return Play(kind((steps - 1 - FUTURE_STEPS) * STEP_S), town, rng, steps)
 
 
 @dataclass
@@ -118,15 +159,29 @@ class Recorder:
             lights[rows, step], valid[rows, step] = now.lights, True
         distance = np.where(valid, np.hypot(poses[..., 0] - ego_xy[:, 0], poses[..., 1] - ego_xy[:, 1]), np.inf)
         kept = np.flatnonzero(distance.min(axis=1, initial=np.inf) < KEEP_RADIUS_M)
+        drawn = looks.integers(2**32, size=count, dtype=np.uint32)
+        given = [default if s.look is None else s.look for s, default in zip(self._first, drawn)]
         everything = Agents(
             ids=np.arange(count), kinds=np.array([s.kind for s in self._first], np.uint8),
             sizes=np.array([s.size_m for s in self._first], np.float32).reshape(-1, 3), poses=poses, velocities=velocities,
-            valid=valid, lights=lights, looks=looks.integers(2**32, size=count, dtype=np.uint32),
+            valid=valid, lights=lights, looks=np.array(given, np.uint32),
         )  # fmt: skip
         return everything.select(kept)
 
 
-def _drive(script: Scenario, town: Town, rng: np.random.Generator, steps: int) -> _Log:
+def _drive(play: Play) -> _Log:
+    with opened(play) as stage:
+        return _record(play.script, stage, expert_of(stage), play.steps)
+
+
+@contextmanager
+def opened(play: Play) -> Iterator[Stage]:
+    """Draw route and traffic, place the ego and set the scenario's stage; SUMO runs until the context is left.
+
+    Raises:
+        UnsuitableError: this draw does not fit the scenario.
+    """
+    script, town, rng, steps = play.script, play.town, play.rng, play.steps
     cruise = float(rng.uniform(*script.cruise_mps))
     route, start_s = _draw_route(script, town, cruise, rng, steps)
     near = route.xy[::16]
@@ -148,7 +203,29 @@ def _drive(script: Scenario, town: Town, rng: np.random.Generator, steps: int) -
         traffic.add_ego(road_edges(route.lane_ids), ego.pose, speed)
         script.set_stage(stage)
         traffic.step()
-        return _record(script, stage, Expert(route, cruise, signals, road_map), steps)
+        yield stage
+
+
+def expert_of(stage: Stage) -> Expert:
+    """The expert that drives the stage's route."""
+    return Expert(stage.route, stage.cruise_mps, stage.signals, stage.road_map)
+
+
+def observe(stage: Stage, recorder: Recorder, step: int) -> AgentsNow:
+    """Read the world at a step into the stage and the recorder; returns the agents present now."""
+    stage.step, stage.ego_s = step, stage.route.project(stage.ego.x, stage.ego.y, stage.ego.heading)
+    stage.sightings = [_with_lamps(stage, sighting) for sighting in _around(stage)]
+    stage.signal_states = _colours(stage.heads, stage.traffic)
+    return recorder.add(stage.sightings)
+
+
+def advance(stage: Stage, command: tuple[float, float]) -> None:
+    """Let `STEP_S` pass: the ego follows its command (acceleration [m/s^2], steering rate [rad/s]), the traffic sees it."""
+    stage.ego = step_bicycle(stage.ego, *command, STEP_S, stage.vehicle.wheel_base_m)
+    stage.traffic.move_ego(stage.ego.pose, float(stage.ego.vx))
+    stage.move_actors()
+    stage.run_signals()
+    stage.traffic.step()
 
 
 def _draw_route(
@@ -161,7 +238,9 @@ def _draw_route(
             continue
         route = make_route(town.road_map, chain)
         ends = dict(zip(route.lane_ids, route.lane_end_s))
-        stops = sorted({ends[lane] for head in town.signals for lane in head.lane_ids if lane in ends})
+        stops = sorted(
+            {ends[lane] for head in town.signals for lane in head.lane_ids if lane in ends and not head.sign}
+        )
         start_s = script.start(route, stops, cruise, rng)
         if start_s is not None:
             return route, start_s
@@ -171,30 +250,26 @@ def _draw_route(
 def _record(script: Scenario, stage: Stage, expert: Expert, steps: int) -> _Log:
     recorder, states, colours = Recorder(), [], []
     for step in range(steps):
-        stage.step, stage.ego_s = step, stage.route.project(stage.ego.x, stage.ego.y, stage.ego.heading)
-        stage.sightings = [_with_lamps(stage, sighting) for sighting in _around(stage)]
-        stage.signal_states = _colours(stage.heads, stage.traffic)
-        now = recorder.add(stage.sightings)
+        now = observe(stage, recorder, step)
         states.append(stage.ego.as_array())
         colours.append(stage.signal_states)
         if step == steps - 1:
             break
         script.act(stage)
-        command = expert.command(stage.ego, now, stage.signal_states)
-        stage.ego = step_bicycle(stage.ego, *command, STEP_S, stage.vehicle.wheel_base_m)
-        stage.traffic.move_ego(stage.ego.pose, float(stage.ego.vx))
-        stage.traffic.step()
+        advance(stage, expert.command(stage.ego, now, stage.signal_states))
     if script.has_cue and (stage.cue_step is None or stage.cue_step > steps - 1 - FUTURE_STEPS):
         raise UnsuitableError("the cue did not come to matter in time")
     rows = np.array(states)
     agents = recorder.agents(rows[:, :2], np.random.default_rng(stage.rng.integers(2**32)))
-    return _Log(stage, script, rows, _with_states(stage.signals, np.stack(colours, axis=1)), agents, recorder.ids)
+    return _Log(stage, script, rows, with_states(stage.signals, np.stack(colours, axis=1)), agents, recorder.ids)
 
 
 def _around(stage: Stage) -> list[Sighting]:
     x, y = float(stage.ego.x), float(stage.ego.y)
-    standing = [s for s in stage.standing if (s.pose[0] - x) ** 2 + (s.pose[1] - y) ** 2 < RECORD_RADIUS_M**2]
-    return stage.traffic.sightings(np.array([x, y]), RECORD_RADIUS_M) + standing
+    staged = [*stage.standing, *(actor.sighting() for actor in stage.actors.values())]
+    near = [s for s in staged if (s.pose[0] - x) ** 2 + (s.pose[1] - y) ** 2 < RECORD_RADIUS_M**2]
+    seen = stage.traffic.sightings(np.array([x, y]), RECORD_RADIUS_M)
+    return [sighting for sighting in seen if sighting.name not in stage.actors] + near
 
 
 def _with_lamps(stage: Stage, sighting: Sighting) -> Sighting:
@@ -219,7 +294,7 @@ def _signals(heads: tuple[SignalHead, ...], steps: int) -> Signals:
     )
 
 
-def _with_states(signals: Signals, states: np.ndarray) -> Signals:
+def with_states(signals: Signals, states: np.ndarray) -> Signals:
     return Signals(signals.ids, signals.poses, states, signals.stop_lane_ids, signals.stop_points)
 
 
@@ -227,9 +302,11 @@ _COLOURS = {"g": SignalState.GREEN, "y": SignalState.AMBER, "r": SignalState.RED
 
 
 def _colours(heads: tuple[SignalHead, ...], traffic: Traffic) -> np.ndarray:
-    letters = {tls_id: traffic.light_states(tls_id).lower() for tls_id in {head.tls_id for head in heads}}
+    programs = {head.tls_id for head in heads if not head.sign}
+    letters = {tls_id: traffic.light_states(tls_id).lower() for tls_id in programs}
     return np.array(
-        [_COLOURS.get(letters[head.tls_id][head.link_indices[0]], SignalState.OFF) for head in heads], np.uint8
+        [head.sign or _COLOURS.get(letters[head.tls_id][head.link_indices[0]], SignalState.OFF) for head in heads],
+        np.uint8,
     )
 
 
@@ -237,6 +314,7 @@ def _scene(log: _Log, town: Town, scenario: str, split: str, seed: int) -> Scene
     stage, states, route = log.stage, log.states, log.stage.route
     steps = len(states)
     places = [route.project(*row[:3]) for row in states]
+    appearance = appearance_of(scenario, split, seed)
     return Scene(
         key=f"{split}-{seed:07d}-{scenario}",
         dt_s=STEP_S,
@@ -250,18 +328,19 @@ def _scene(log: _Log, town: Town, scenario: str, split: str, seed: int) -> Scene
         signals=log.signals,
         road_map=stage.road_map,
         props=log.script.props(stage),
-        appearance=draw_appearance(_appearance_seed(scenario, split, seed)),
+        appearance=appearance,
         route=route.centerline,
         route_lane_ids=route.lane_ids,
         cue=log.script.cue(stage, log.ids),
         keyframes=np.arange(HISTORY_STEPS, steps - FUTURE_STEPS, KEYFRAME_STEPS),
         vehicle=stage.vehicle,
-        tags=_tags(stage, town, scenario, split, seed),
+        tags=_tags(stage, town, scenario, split, seed) | _look(appearance),
     )
 
 
-def _appearance_seed(scenario: str, split: str, seed: int) -> int:
-    return int(np.random.default_rng([seed, split_index(split), zlib.crc32(scenario.encode()), 0xA9]).integers(2**31))
+def _look(appearance: Appearance) -> dict[str, str | float | int | bool]:
+    """What results can be split by."""
+    return {"weather": str(appearance.weather), "ground": str(appearance.ground)}
 
 
 def _tags(stage: Stage, town: Town, scenario: str, split: str, seed: int) -> dict[str, str | float | int | bool]:

@@ -1,4 +1,4 @@
-"""Which towns belong to which split: train, val and test never share a town, and a seed always finds the same one."""
+"""Which towns belong to which split: no two splits share a town, and a seed always finds the same one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ TOWNS: dict[str, tuple[tuple[str, int], ...]] = {
     ),
     "val": (("random", 200), ("grid", 201), ("random", 202), ("grid", 203)),
     "test": (("random", 300), ("grid", 301), ("random", 302), ("grid", 303)),
+    "shifted": (("random", 400), ("grid", 401), ("random", 402), ("grid", 403)),  # a test in another appearance too
 }  # fmt: skip
-BEND_SEEDS: dict[str, range] = {"train": range(1000, 1040), "val": range(2000, 2012), "test": range(3000, 3016)}
+CROSSING_SEEDS: dict[str, range] = {
+    "train": range(1100, 1124), "val": range(2100, 2108), "test": range(3100, 3110), "shifted": range(4100, 4110)
+}  # fmt: skip
+MERGE_SEEDS: dict[str, range] = {
+    "train": range(1200, 1216), "val": range(2200, 2206), "test": range(3200, 3208), "shifted": range(4200, 4208)
+}  # fmt: skip
+BEND_SEEDS: dict[str, range] = {
+    "train": range(1000, 1040), "val": range(2000, 2012), "test": range(3000, 3016), "shifted": range(4000, 4016)
+}  # fmt: skip
 BENDS = ("bend_left", "bend_right")
 SPLITS = tuple(TOWNS)
 
@@ -35,6 +44,18 @@ def bend_of(split: str, seed: int) -> Town:
     """The bending road of a log."""
     seeds = BEND_SEEDS[_checked(split)]
     return load_town(BENDS[seed % len(BENDS)], seeds[(seed // len(BENDS)) % len(seeds)])
+
+
+def crossing_of(split: str, seed: int) -> Town:
+    """The town of stop and yield signs of a log."""
+    seeds = CROSSING_SEEDS[_checked(split)]
+    return load_town("crossing", seeds[seed % len(seeds)])
+
+
+def merge_of(split: str, seed: int) -> Town:
+    """The road with ramps of a log."""
+    seeds = MERGE_SEEDS[_checked(split)]
+    return load_town("merge", seeds[seed % len(seeds)])
 
 
 def split_index(split: str) -> int:

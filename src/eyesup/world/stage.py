@@ -8,13 +8,19 @@ import numpy as np
 from jaxtyping import Float64
 
 from eyesup.dynamics.bicycle import BicycleState
-from eyesup.types import PACIFICA, Lights, Props, RoadMap, Signals, VehicleGeometry
+from eyesup.geometry.polyline import Polyline
+from eyesup.types import PACIFICA, AgentKind, Lights, Props, RoadMap, Signals, SignalState, VehicleGeometry
+from eyesup.world.actors import Actor, path_beside
 from eyesup.world.roads import Town
 from eyesup.world.route import PATH_STEP_M, Route, road_edges
 from eyesup.world.sumo_net import SignalHead
-from eyesup.world.traffic import BODIES, STEP_S, Sighting, Traffic
+from eyesup.world.traffic import BODIES, STAND_IN, STANDING_MPS, STEP_S, Sighting, Traffic
 
 INSERTION_DECEL_MPS2 = 4.0
+ROAD_WIDTH_M = 18.0  # from the route's lane to the other side
+FREE_AFTER_M = 12.0  # past the stop line
+RED_WAIT_S, NEXT_PHASE_S, AT_LINE_M = 10.0, 4.0, 6.0
+PARKING_GAP_M = 0.7  # between two standing cars
 VERGE_CLEARANCE_M = 0.6  # between a car on the verge and the nearest lane
 VERGE_NEAR_M, VERGE_FAR_M, VERGE_STEP_M = 4.5, 16.0, 0.5  # from the route to the middle of a standing car
 
@@ -42,8 +48,10 @@ class Stage:
         step: Present step.
         signal_states: (S,) present colours.
         sightings: Everything else that is around now.
-        standing: Cars that stand beside the road; SUMO does not know them.
-        lamps: Lights that override SUMO's, by name.
+        standing: Things that never move; SUMO does not know them.
+        actors: What follows a script, by name.
+        paths: All that any scripted actor was ever told to follow: scenery must not stand on them.
+        lamps: Lights that override all others, by name.
         cue_step: Step at which the scenario's cue starts to decide the plan.
     """
 
@@ -63,8 +71,12 @@ class Stage:
     signal_states: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
     sightings: list[Sighting] = field(default_factory=list)
     standing: list[Sighting] = field(default_factory=list)
+    actors: dict[str, Actor] = field(default_factory=dict)
+    paths: list[Polyline] = field(default_factory=list)
     lamps: dict[str, Lights] = field(default_factory=dict)
     cue_step: int | None = None
+    _stand_ins: dict[str, Sighting] = field(default_factory=dict)
+    _stood_s: float = 0.0
 
     @property
     def time_s(self) -> float:
@@ -81,7 +93,10 @@ class Stage:
 
     def place_of(self, sighting: Sighting) -> tuple[float, float]:
         """Arc length and offset of an agent's centre from the route [m]."""
-        x, y, _ = sighting.pose
+        return self.place_at(*sighting.pose[:2])
+
+    def place_at(self, x: float, y: float) -> tuple[float, float]:
+        """Arc length and offset from the route of a point [m]."""
         dx, dy = x - self.route.xy[:, 0], y - self.route.xy[:, 1]
         row = int((dx * dx + dy * dy).argmin())
         cos, sin = np.cos(self.route.headings[row]), np.sin(self.route.headings[row])
@@ -99,6 +114,11 @@ class Stage:
             half = sighting.size_m[0] / 2
             if start_s - half < s < end_s + half and abs(lateral) < lateral_m + sighting.size_m[1] / 2:
                 self.traffic.remove(sighting.name)
+
+    def clear_around(self, centre: Float64[np.ndarray, "2"], radius_m: float) -> None:
+        """Take every vehicle and everybody on foot away from a place."""
+        for sighting in self.traffic.sightings(centre, radius_m):
+            self.traffic.remove(sighting.name)
 
     def occupied(self, start_s: float, end_s: float, lateral_m: float = 1.4) -> bool:
         """Whether anything's centre lies in the route's lane between two arc lengths."""
@@ -128,12 +148,12 @@ class Stage:
         return rear_s
 
     def next_signal(self, from_s: float) -> tuple[int, float] | None:
-        """Row and stop line [m] of the first signal on the route at or after `from_s`."""
+        """Row and stop line [m] of the first signal (no sign) on the route at or after `from_s`."""
         ends = dict(zip(self.route.lane_ids, self.route.lane_end_s))
         stops = [
             (min(ends[lane] for lane in lanes if lane in ends), row)
             for row, lanes in enumerate(self.signals.stop_lane_ids)
-            if any(lane in ends and ends[lane] >= from_s for lane in lanes)
+            if not self.heads[row].sign and any(lane in ends and ends[lane] >= from_s for lane in lanes)
         ]
         return (min(stops)[1], min(stops)[0]) if stops else None
 
@@ -144,18 +164,163 @@ class Stage:
             self.traffic.show_green(self.heads[found[0]].tls_id, self.heads[found[0]].link_indices)
             s = found[1] + 1.0
 
+    def run_signals(self) -> None:
+        """Keep the town's signals from standing still; called once a step.
+
+        Signals that were held green for us run again once we are past them: others wait there, and we may come back. A red
+        light before which we have stood for `RED_WAIT_S` ends its phase.
+        """
+        self._free_signals()
+        self._stood_s = self._stood_s + STEP_S if float(self.ego.vx) < STANDING_MPS else 0.0
+        if self._stood_s < RED_WAIT_S:
+            return
+        found = self.next_signal(self.ego_front_s - 1.0)
+        if found and found[1] < self.ego_front_s + AT_LINE_M and self.signal_states[found[0]] == SignalState.RED:
+            self._stood_s = RED_WAIT_S - NEXT_PHASE_S
+            self.traffic.end_phase(self.heads[found[0]].tls_id)
+
+    def _free_signals(self) -> None:
+        for tls_id, links in list(self.traffic.held.items()):
+            lanes = [head.lane_ids for head in self.heads if head.tls_id == tls_id and head.link_indices == links]
+            ends = [
+                end
+                for name, end in zip(self.route.lane_ids, self.route.lane_end_s)
+                if any(name in ids for ids in lanes)
+            ]
+            if ends and self.ego_s > max(ends) + FREE_AFTER_M:
+                self.traffic.end_phase(tls_id)
+
+    # Scripted actors ------------------------------------------------------------------------------------------------
+
+    def stand(
+        self, name: str, kind: AgentKind, size_m: tuple[float, float, float], pose: tuple[float, float, float],
+        lights: Lights = Lights.NONE, blocks: bool = False, look: int | None = None,
+    ) -> None:  # fmt: skip
+        """Put something that never moves anywhere; with `blocks` SUMO's traffic sees it."""
+        self.standing.append(Sighting(name, kind, size_m, pose, 0.0, lights, look))
+        if blocks:
+            self.traffic.add_scripted(STAND_IN + name, kind, size_m, self._onward(pose))
+            self._stand_ins[name] = self.standing[-1]
+            self._hold(self.standing[-1])
+
+    def _hold(self, sighting: Sighting) -> None:
+        self.traffic.move(STAND_IN + sighting.name, sighting.pose, 0.0, aligned=sighting.kind.is_vehicle)
+
+    def script(
+        self, name: str, kind: AgentKind, size_m: tuple[float, float, float], path: Float64[np.ndarray, "P 2"],
+        speed_mps: float = 0.0, start_m: float = 0.0, lights: Lights = Lights.NONE, blocks: bool = True,
+        look: int | None = None,
+    ) -> Actor:  # fmt: skip
+        """An actor that follows a path.
+
+        Args:
+            name, kind, size_m, lights, look: As in `Sighting`.
+            path: World frame, for its box centre [m].
+            speed_mps: What it starts with; `Actor.go` changes it.
+            start_m: Where on the path it starts.
+            blocks: SUMO's traffic sees it, from when it first touches a lane.
+        """
+        actor = Actor(name, kind, size_m, Polyline(path), start_m, speed_mps, lights, blocks, look)
+        self.actors[name] = actor
+        self.paths.append(actor.path)
+        self._show_to_traffic(actor)
+        return actor
+
+    def take_over(self, name: str, path: Float64[np.ndarray, "P 2"]) -> Actor:
+        """Let a vehicle of SUMO's follow a path from now on; the path starts at its box centre."""
+        sighting = self.find(name)
+        if sighting is None:
+            raise UnsuitableError(f"{name} is not there any more")
+        lights = sighting.lights & ~Lights.BRAKE
+        actor = Actor(
+            name, sighting.kind, sighting.size_m, Polyline(path), 0.0, sighting.speed_mps, lights, blocks=True
+        )
+        actor.shown = True
+        self.actors[name] = actor
+        return actor
+
+    def release(self, name: str) -> None:
+        """Let SUMO drive a scripted vehicle that stands or drives on a lane, along the ego's route."""
+        actor = self.actors.pop(name)
+        if not self.traffic.has(name) or self.traffic.road_of(name).startswith(":"):
+            raise UnsuitableError(f"{name} is on no lane on which traffic could take it over")
+        self.traffic.let_go(name, self._onward(actor.pose)[-1])
+
+    def take_away(self, name: str) -> None:
+        """Remove something that stands, or a scripted actor."""
+        self.standing = [sighting for sighting in self.standing if sighting.name != name]
+        self.actors.pop(name, None)
+        self._stand_ins.pop(name, None)
+        for seen in (name, STAND_IN + name):
+            if self.traffic.has(seen):
+                self.traffic.remove(seen)
+
+    def move_actors(self) -> None:
+        """Let the scripted actors do their next step; to be called before `Traffic.step`."""
+        for sighting in self._stand_ins.values():
+            self._hold(sighting)
+        for actor in self.actors.values():
+            actor.advance(STEP_S)
+            if actor.shown or actor.speed_mps > 0:
+                self._show_to_traffic(actor)
+
+    def path_across(self, s: float, lateral_m: float, beyond_m: float) -> Float64[np.ndarray, "2 2"]:
+        """A straight way over the road at `s`: from an offset beside it to `beyond_m` off the last lane on the other side.
+
+        Raises:
+            UnsuitableError: the road does not end within `ROAD_WIDTH_M`.
+        """
+        x, y, heading = (float(value) for value in self.route.at(s))
+        left = np.array([-np.sin(heading), np.cos(heading)])
+        offsets = -np.sign(lateral_m) * np.arange(0.0, ROAD_WIDTH_M, 0.25)
+        free = lane_clearance(self.road_map, np.array([x, y]) + offsets[:, None] * left) > beyond_m
+        if not free.any():
+            raise UnsuitableError(f"no other side of the road within {ROAD_WIDTH_M:.0f} m")
+        return np.array([x, y]) + np.array([[lateral_m], [offsets[int(free.argmax())]]]) * left
+
+    def path_beside(self, knots: list[tuple[float, float]]) -> Float64[np.ndarray, "P 2"]:
+        """A path along the route through (arc length, offset to the left) knots."""
+        return path_beside(self.route, knots)
+
+    def _show_to_traffic(self, actor: Actor) -> None:
+        """Let SUMO's traffic see an actor where it is, from when it first touches a lane."""
+        if not actor.blocks:
+            return
+        outline = box_outline(actor.size_m[0], actor.size_m[1], actor.pose[2]) + np.array(actor.pose[:2])
+        if not actor.shown and lane_clearance(self.road_map, outline).min() < 0:
+            self.traffic.add_scripted(actor.name, actor.kind, actor.size_m, self._onward(actor.pose))
+            actor.shown = True
+        if actor.shown:
+            self.traffic.move(actor.name, actor.pose, actor.speed_mps, aligned=actor.kind.is_vehicle)
+
+    def _onward(self, pose: tuple[float, float, float]) -> list[str]:
+        """Roads of the route from abreast of a pose on."""
+        index = self.route.lane_at(self.place_at(*pose[:2])[0])
+        return road_edges(self.route.lane_ids[index:]) or road_edges(self.route.lane_ids)[-1:]
+
+    # Beside the road -------------------------------------------------------------------------------------------------
+
     def verge_pose(self, s: float, size_m: tuple[float, float, float], side: int) -> tuple[float, float, float] | None:
         """A place for a standing vehicle beside the route at `s` (side +1 left, -1 right); None if there is none near."""
         return verge_pose(self.route, self.road_map, s, size_m, side)
 
-    def park(self, s: float, side: int, body: str, lights: Lights = Lights.NONE) -> bool:
-        """Stand a car on the verge; False where there is no room."""
+    def park(self, s: float, side: int, body: str, lights: Lights = Lights.NONE, near_m: float = VERGE_NEAR_M) -> bool:
+        """Stand a car on the verge, at least `near_m` from the route; False where there is no room."""
         model = BODIES[body]
-        pose = self.verge_pose(s, model.size_m, side)
-        if pose is None:
+        pose = verge_pose(self.route, self.road_map, s, model.size_m, side, near_m)
+        if pose is None or self._taken(pose, model.size_m[0]):
             return False
         self.standing.append(Sighting(f"standing{len(self.standing)}", model.kind, model.size_m, pose, 0.0, lights))
         return True
+
+    def _taken(self, pose: tuple[float, float, float], length_m: float) -> bool:
+        """Whether something staged is where a vehicle would stand."""
+        standing = [(s.pose, 0.5 * s.size_m[0]) for s in self.standing]
+        waiting = [(actor.pose, 0.5 * actor.size_m[0]) for actor in self.actors.values()]
+        return any(
+            np.hypot(other[0] - pose[0], other[1] - pose[1]) < 0.5 * length_m + half + PARKING_GAP_M
+            for other, half in standing + waiting
+        )
 
 
 def verge_pose(

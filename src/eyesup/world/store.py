@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt8
+from jaxtyping import Float32, Int32, UInt8
 from PIL import Image
 
 from eyesup.types import Camera, CameraRig, Scene, SemanticClass
@@ -47,6 +47,12 @@ JPEG_SUBSAMPLING = 0
 FUTURE_IMAGES_S = (1.0, 2.0, 3.0)  # after each keyframe; what IK-VLA predicts (arXiv 2605.21061, Appendix K.2)
 CUE_ACTIVE_M = 1.0  # the cue decides the plan where removing it moves the expert's 3 s end point by more
 OPEN_SCENES = 512  # decoded scenes and memory maps kept per process
+OPEN_DEPTHS = 16  # keyframes whose depth is kept per process
+DEPTH_REACH_M = 120.0  # agents beyond are not drawn
+AGENT_CLASSES = (
+    SemanticClass.VEHICLE, SemanticClass.PEDESTRIAN, SemanticClass.CYCLIST, SemanticClass.OBSTACLE,
+    SemanticClass.BRAKE_LIGHT, SemanticClass.INDICATOR, SemanticClass.BEACON,
+)  # fmt: skip
 REMEDY = "delete it and run `eyesup world generate` again with the same options; only what is missing is made"
 
 
@@ -236,7 +242,24 @@ class SceneStore:
             lambda key: rig_from_json(scene_facts(self._scene_table(key).schema)["receipt"]["rig"])
         )
         self._scene = lru_cache(OPEN_SCENES)(lambda key: scene_from_table(self._scene_table(key)))
+        self._depth = lru_cache(OPEN_DEPTHS)(self._cast)
         self._annotations = lru_cache(OPEN_SCENES)(lambda key: annotations_from_table(self._scene_table(key)))
+
+    def _cast(self, key: str, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Depth and agent slots of all cameras."""
+        from eyesup.world.render import raycast  # here: it loads the rasteriser, which reading a store does not need
+
+        scene, rig = self.scene(key), self.rig_of(key)
+        if not 0 <= step < len(scene):
+            raise DataError(f"{self.root}: scene {key} has steps 0 to {len(scene) - 1}, not {step}")
+        boxes = raycast.scene_boxes(scene, scene.agents, step, step, DEPTH_REACH_M)
+        depths, slots = (np.stack(arrays) for arrays in zip(*(raycast.cast(camera, boxes) for camera in rig)))
+        if step in self._frames(key).rows and self.has_labels(key, step):
+            labels = self.labels(key, step)
+            depths = np.stack([raycast.refined(*view) for view in zip(depths, labels, rig)])
+        for array in (depths, slots):
+            array.setflags(write=False)  # shared by the cache
+        return depths, slots
 
     def __reduce__(self) -> tuple[type[SceneStore], tuple[Path]]:
         return SceneStore, (self.root,)
@@ -272,6 +295,22 @@ class SceneStore:
         """Class ids (`SemanticClass`) of every camera at a step; DataError where none are stored."""
         return self._frames(key).labels(step)
 
+    def depth(self, key: str, step: int) -> Float32[np.ndarray, "C H W"]:
+        """Metres along the optical axis (inf: sky) of every camera at a step, cast anew from the scene: nothing of it is stored.
+
+        Where class labels are stored, sky and ground are taken from them, so that outlines of trees and people are true.
+        """
+        return self._depth(key, step)[0]
+
+    def instances(self, key: str, step: int) -> Int32[np.ndarray, "C H W"]:
+        """Agent id + 1 of every pixel at a keyframe, 0 where none is seen: cast anew, and kept where the class is an agent's.
+
+        DataError where no class labels are stored. Silhouettes follow the labels; where two agents overlap, their boxes decide.
+        """
+        slots = self._depth(key, step)[1]
+        ids = np.concatenate([[0], self.scene(key).agents.ids + 1]).astype(np.int32)
+        return np.where(np.isin(self.labels(key, step), AGENT_CLASSES), ids[slots], 0).astype(np.int32)
+
     def has_labels(self, key: str, step: int) -> bool:
         """Whether class labels of that step are stored."""
         return self._frames(key).has_labels(step)
@@ -284,7 +323,7 @@ class SceneStore:
                 path = self.root / name
                 if not path.exists():
                     problems.append(f"{path} is missing; {REMEDY}")
-                elif _sha256(path) != wanted:
+                elif file_sha256(path) != wanted:
                     problems.append(f"{path} differs from its checksum in {MANIFEST}; {REMEDY}")
         return problems
 
@@ -296,7 +335,7 @@ class SceneStore:
         path = self.root / f"{key}.{kind}.arrow"
         table = _open_table(path)
         # The numbers are small enough to be hashed on every opening; the frames are left to `verify`.
-        if kind == "scene" and _sha256(path) != self._rows[key]["sha256"][path.name]:
+        if kind == "scene" and file_sha256(path) != self._rows[key]["sha256"][path.name]:
             raise DataError(f"{path} differs from its checksum in {MANIFEST}; {REMEDY}")
         return table
 
@@ -407,7 +446,8 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     return manifest
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Checksum of a file, read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -422,6 +462,7 @@ def _label_palette() -> list[int]:
         SemanticClass.OBSTACLE: (255, 140, 0), SemanticClass.SIGNAL_BODY: (40, 40, 20), SemanticClass.SIGNAL_GREEN: (0, 255, 0),
         SemanticClass.SIGNAL_AMBER: (255, 191, 0), SemanticClass.SIGNAL_RED: (255, 0, 0), SemanticClass.BRAKE_LIGHT: (255, 60, 60),
         SemanticClass.INDICATOR: (255, 160, 60), SemanticClass.BEACON: (60, 120, 255),
+        SemanticClass.STOP_SIGN: (200, 0, 60), SemanticClass.YIELD_SIGN: (255, 120, 160),
     }  # fmt: skip
     return [channel for label in SemanticClass for channel in colours[label]]
 

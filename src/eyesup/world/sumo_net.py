@@ -20,6 +20,7 @@ from shapely.geometry import LineString, Polygon
 
 from eyesup.types.errors import EyesUpError
 from eyesup.types.road_map import Lane, Paint, RoadLine, RoadMap, StopLine
+from eyesup.types.scene import SignalState
 from eyesup.world.rings import polygons, simple_rings
 
 ROUNDING_M = 0.1  # gaps and slivers where SUMO's lanes, walkways and junctions meet
@@ -38,22 +39,28 @@ SIGNAL_OFF_ROAD_M = (0.4, 3.0)  # from the drivable area: not on it, and not amo
 SIGNAL_MAX_SIDEWAYS = 0.5  # tangent of the angle from the leftmost lane's driver: well inside a front camera
 SIGNAL_OVERHEAD_M = (12.0, 20.0)  # ahead, where no place beside the road is left
 DRIVER_BEHIND_M = 2.0
+SIGN_Z_M = 2.3
+# Where a sign may stand, nearest first: ahead of the stop line [m], right of the approach's carriageway [m].
+SIGN_PLACES_M = tuple((ahead, gap) for gap in (0.7, 1.0, 1.5, 2.0, 3.0) for ahead in (0.5, 0.0, -0.5, -1.0, -2.0))
+SIGN_OFF_ROAD_M = 0.35
+SIGN_OF_LINK = {"s": SignalState.STOP_SIGN, "m": SignalState.YIELD_SIGN}  # SUMO's letters of minor links
 
 Ring = Float64[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)
 class SignalHead:
-    """A traffic signal as the approaching driver sees it, world frame.
+    """A traffic signal, or a stop or yield sign, as the approaching driver sees it, world frame.
 
     Attributes:
         id: Unique in the town, from 0.
         pose: x, y, z [m] of the head's centre (beside the road, or over it where z > 5 m) and the heading [rad] of the
             direction it faces, towards the traffic.
-        tls_id: Id of SUMO's traffic light program.
+        tls_id: Id of SUMO's traffic light program; empty for a sign.
         link_indices: Positions of the controlled links in the program's state string; all show the same colour.
         lane_ids: Incoming lanes that it controls.
         stop_point: Where the middle of the approach's lanes meets the stop line.
+        sign: What a sign always shows; OFF where this is a traffic light.
     """
 
     id: int
@@ -62,6 +69,7 @@ class SignalHead:
     link_indices: tuple[int, ...]
     lane_ids: tuple[str, ...]
     stop_point: tuple[float, float]
+    sign: SignalState = SignalState.OFF
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,11 @@ def run_sumo_tool(tool: str, arguments: Sequence[str]) -> None:
         raise EyesUpError(f"{tool} ended with {done.returncode}: {done.stderr.strip()}; command: {' '.join(command)}")
 
 
-def read_net(net_file: Path, offset: tuple[float, float] | None = None) -> NetContent:
-    """Read a net file; without `offset` the middle of the net's bounding box (whole metres) becomes the origin."""
+def read_net(net_file: Path, offset: tuple[float, float] | None = None, signs: bool = False) -> NetContent:
+    """Read a net file; without `offset` the middle of the net's bounding box (whole metres) becomes the origin.
+
+    With `signs`, approaches that must stop or give way without a signal get a sign after the signals.
+    """
     net = sumolib.net.readNet(str(net_file), withInternal=True, withPrograms=True, withPedestrianConnections=True)
     if offset is None:
         (west, south), (east, north) = net.getBBoxXY()
@@ -108,7 +119,10 @@ def read_net(net_file: Path, offset: tuple[float, float] | None = None) -> NetCo
         drivable=simple_rings(carriageway),
         sidewalks=simple_rings(sidewalks),
     )
-    return NetContent(road_map, _signal_heads(net, carriageway, shift), offset)
+    heads = _signal_heads(net, carriageway, shift)
+    if signs:
+        heads += _signs(net, carriageway, shift, len(heads))
+    return NetContent(road_map, heads, offset)
 
 
 def _edges(net: Any, *functions: str) -> Iterator[Any]:
@@ -338,3 +352,43 @@ def _signal_pose(
     x, y, z = (*places[np.argmax(good)], SIGNAL_Z_M) if good.any() else (*overhead, SIGNAL_OVERHEAD_Z_M)
     facing = float(np.arctan2(-ahead[1], -ahead[0]))
     return (float(x), float(y), z, facing), (float(stop[0]), float(stop[1]))
+
+
+def _signs(net: Any, carriageway: Any, shift: np.ndarray, first_id: int) -> tuple[SignalHead, ...]:
+    """One sign per approach all of whose links give way, and that no signal controls."""
+    heads: list[SignalHead] = []
+    for edge in sorted(_edges(net, ""), key=lambda edge: edge.getID()):
+        lanes = _driving_lanes(edge)
+        links = [link for lane in lanes for link in lane.getOutgoing() if link.getDirection() != "t"]
+        letters = {link.getState() for link in links}
+        if not links or any(link.getTLSID() for link in links) or not letters <= SIGN_OF_LINK.keys():
+            continue
+        pose, stop_point = _sign_pose(lanes, carriageway, shift)
+        heads.append(
+            SignalHead(
+                id=first_id + len(heads),
+                pose=pose,
+                tls_id="",
+                link_indices=(),
+                lane_ids=tuple(lane.getID() for lane in lanes),
+                stop_point=stop_point,
+                sign=SIGN_OF_LINK["s" if "s" in letters else "m"],
+            )
+        )
+    return tuple(heads)
+
+
+def _sign_pose(
+    lanes: Sequence[Any], carriageway: Any, shift: np.ndarray
+) -> tuple[tuple[float, float, float, float], tuple[float, float]]:
+    """Right of the approach at its stop line, off the road, facing the traffic."""
+    ends = np.stack([_line(lane, shift)[-1] for lane in lanes])
+    stop = ends.mean(0)
+    ahead = _end_direction(_line(lanes[0], shift))
+    right = np.array([ahead[1], -ahead[0]])
+    kerb = float(((ends - stop) @ right).max()) + lanes[0].getWidth() / 2
+    places = np.array([stop + forward * ahead + (kerb + gap) * right for forward, gap in SIGN_PLACES_M])
+    clear = shapely.distance(carriageway, shapely.points(places)) >= SIGN_OFF_ROAD_M
+    x, y = places[int(np.argmax(clear))] if clear.any() else places[-1]
+    facing = float(np.arctan2(-ahead[1], -ahead[0]))
+    return (float(x), float(y), SIGN_Z_M, facing), (float(stop[0]), float(stop[1]))

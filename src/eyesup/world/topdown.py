@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from eyesup.geometry.boxes import box_corners
 from eyesup.geometry.se2 import points_to_frame
-from eyesup.types import Agents, CueKind, Paint, Scene, SignalState, VehicleGeometry
+from eyesup.types import Agents, CueKind, Paint, RoadMap, Scene, SignalState, VehicleGeometry
 from eyesup.world.ego_view import agents_in_ego_frame, future_trajectory, map_around
 
 BEHIND_M = 12.0
+MAP_MARGIN_M = 15.0
 OVERSAMPLE = 2  # drawn this much larger and reduced: smooth edges
 GROUND, ROAD, SIDEWALK, CROSSWALK = (203, 213, 192), (110, 112, 118), (190, 188, 184), (235, 235, 225)
 PAINT = {
@@ -20,13 +21,18 @@ PAINT = {
 }  # fmt: skip
 SIGNAL = {
     SignalState.RED: (230, 30, 30), SignalState.AMBER: (250, 170, 20), SignalState.GREEN: (30, 190, 60),
-    SignalState.OFF: (60, 60, 60),
+    SignalState.OFF: (60, 60, 60), SignalState.STOP_SIGN: (170, 0, 40), SignalState.YIELD_SIGN: (250, 250, 250),
 }  # fmt: skip
 EGO, AGENT, CUE, PATH = (30, 90, 200), (50, 52, 60), (220, 50, 130), (46, 204, 113)
 
 
-def draw_topdown(scene: Scene, step: int, size_px: int = 432, ahead_m: float = 60.0) -> UInt8[np.ndarray, "H W 3"]:
-    """A square picture of what surrounds the ego at a step: road, agents (the cue in pink), signals, driven path of 5 s."""
+def draw_topdown(
+    scene: Scene, step: int, size_px: int = 432, ahead_m: float = 60.0, plan: Float[np.ndarray, "P 2"] | None = None
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A square picture of what surrounds the ego at a step: road, agents (the cue in pink), signals, driven path of 5 s.
+
+    `plan`, in the ego frame [m], is drawn instead of the driven path.
+    """
     scale = OVERSAMPLE * size_px / (ahead_m + BEHIND_M)
     side = OVERSAMPLE * size_px
 
@@ -43,9 +49,10 @@ def draw_topdown(scene: Scene, step: int, size_px: int = 432, ahead_m: float = 6
         draw.line(pixels(line.points), fill=PAINT[line.paint], width=2)
     for stop in road_map.stop_lines:
         draw.line(pixels(stop.points), fill=PAINT[Paint.SOLID_WHITE], width=5)
-    future = future_trajectory(scene, step)
-    path = np.vstack([np.zeros((1, 2)), future.xy[future.valid]])
-    draw.line(pixels(path), fill=PATH, width=7, joint="curve")
+    if plan is None:
+        future = future_trajectory(scene, step)
+        plan = future.xy[future.valid]
+    draw.line(pixels(np.vstack([np.zeros((1, 2)), plan])), fill=PATH, width=7, joint="curve")
     _draw_agents(draw, pixels, scene, agents_in_ego_frame(scene, step, 0))
     for (x, y), state in zip(
         points_to_frame(scene.signals.poses[:, :2], scene.ego_poses[step]), scene.signals.states[:, step]
@@ -54,6 +61,28 @@ def draw_topdown(scene: Scene, step: int, size_px: int = 432, ahead_m: float = 6
         draw.ellipse([u - 7, v - 7, u + 7, v + 7], fill=SIGNAL[SignalState(int(state))], outline=(0, 0, 0))
     draw.polygon(pixels(_ego_box(scene.vehicle)), fill=EGO)
     return np.asarray(canvas.resize((size_px, size_px), Image.Resampling.LANCZOS))
+
+
+def draw_map(
+    road_map: RoadMap, width_px: int, path: Float[np.ndarray, "P 2"] | None = None
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A whole map, north up, with a driven path (world frame) in red."""
+    lines = np.concatenate([lane.centerline for lane in road_map.lanes])
+    low, high = lines.min(axis=0) - MAP_MARGIN_M, lines.max(axis=0) + MAP_MARGIN_M
+    scale = OVERSAMPLE * width_px / (high - low)[0]
+    height = max(1, round(float((high - low)[1] * scale / OVERSAMPLE)))
+    canvas = Image.new("RGB", (OVERSAMPLE * width_px, OVERSAMPLE * height), GROUND)
+    draw = ImageDraw.Draw(canvas)
+
+    def pixels(points: np.ndarray) -> list[tuple[float, float]]:
+        return [(float(x), float(y)) for x, y in (points - [low[0], high[1]]) * [scale, -scale]]
+
+    for rings, colour in ((road_map.sidewalks, SIDEWALK), (road_map.drivable, ROAD), (road_map.crosswalks, CROSSWALK)):
+        for ring in rings:
+            draw.polygon(pixels(ring), fill=colour)
+    if path is not None:
+        draw.line(pixels(path), fill=SIGNAL[SignalState.RED], width=4 * OVERSAMPLE, joint="curve")
+    return np.asarray(canvas.resize((width_px, height), Image.Resampling.LANCZOS))
 
 
 def _draw_agents(draw: ImageDraw.ImageDraw, pixels, scene: Scene, agents: Agents) -> None:

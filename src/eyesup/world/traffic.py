@@ -24,6 +24,7 @@ LATERAL_RESOLUTION_M = 0.8
 BRAKE_LAMP_DECEL_MPS2 = 0.5  # stronger braking lights the brake lamps
 STANDING_MPS = 0.1
 EGO_ID = "ego"
+STAND_IN = "standin_"  # names of vehicles that are there for other traffic to see, and not sighted themselves
 _EDGE_ANYWHERE, _KEEP_ROUTE = "", 2  # moveToXY: off the network is allowed, other traffic still sees the ego
 _SIGNAL_RIGHT, _SIGNAL_LEFT, _SIGNAL_HAZARD, _SIGNAL_BRAKE = 1, 2, 4, 8  # bits of SUMO's vehicle signals
 _BRAKING_OFF, _ALL_CHECKS = 0, 31
@@ -56,7 +57,7 @@ PEDESTRIAN_SIZE_M = (0.45, 0.6, 1.75)
 
 
 class Sighting(NamedTuple):
-    """One agent at one time: the box centre in the world frame."""
+    """One agent at one time: the box centre in the world frame. `look` is drawn where none is given."""
 
     name: str
     kind: AgentKind
@@ -64,6 +65,7 @@ class Sighting(NamedTuple):
     pose: tuple[float, float, float]
     speed_mps: float
     lights: Lights
+    look: int | None = None
 
 
 class Traffic:
@@ -85,13 +87,15 @@ class Traffic:
         self, net_file: Path, offset: tuple[float, float], seed: int, vehicle: VehicleGeometry = PACIFICA
     ) -> None:
         self._net_file, self._offset, self._seed, self._vehicle = net_file, offset, seed, vehicle
+        self.held: dict[str, tuple[int, ...]] = {}  # signals that were told to stay green, and for which links
         self._bodies: dict[str, Body] = {}
         self._front_m = vehicle.rear_axle_to_center_m + vehicle.length_m / 2
 
     def __enter__(self) -> Traffic:
         if Traffic._open:
             raise EyesUpError(
-                "traffic: a simulation is already open in this process (limit 1); close it or use a process"
+                "traffic: a simulation is already open in this process (limit 1); close it (the other environment, the other "
+                "log) or run each in a process of its own (AsyncVectorEnv with context='spawn')"
             )
         with tempfile.TemporaryDirectory() as folder:
             types = Path(folder) / "types.add.xml"
@@ -152,7 +156,8 @@ class Traffic:
             return
         length = libsumo.lane.getLength(f"{start}_0")
         libsumo.person.add(name, start, float(rng.uniform(0.05, 0.95)) * length, typeID="pedestrian")
-        libsumo.person.appendWalkingStage(name, edges, -1.0)
+        short = libsumo.lane.getLength(f"{edges[-1]}_0")  # imported maps have edges of centimetres
+        libsumo.person.appendWalkingStage(name, edges, -min(1.0, short / 2))
 
     def _insert(self, name: str, body: str, edges: Sequence[str], **depart: str) -> None:
         libsumo.route.add(f"route_{name}", list(edges))
@@ -201,6 +206,44 @@ class Traffic:
         libsumo.vehicle.moveToXY(EGO_ID, _EDGE_ANYWHERE, -1, float(front[0]), float(front[1]), angle, _KEEP_ROUTE)
         libsumo.vehicle.setSpeed(EGO_ID, speed_mps)
 
+    def add_scripted(
+        self, name: str, kind: AgentKind, size_m: tuple[float, float, float], edges: Sequence[str]
+    ) -> None:  # fmt: skip
+        """Insert a box that `move` places at every step, so that other traffic sees it; `let_go` makes it a car.
+
+        Args:
+            edges: What it drives along once it is let go.
+        """
+        libsumo.vehicletype.copy(EGO_ID, f"type_{name}")
+        libsumo.vehicletype.setLength(f"type_{name}", size_m[0])
+        libsumo.vehicletype.setWidth(f"type_{name}", size_m[1])
+        libsumo.vehicletype.setHeight(f"type_{name}", size_m[2])
+        self._insert(name, f"type_{name}", edges)
+        self._bodies[name] = Body(kind, size_m, 0.0)
+
+    def move(self, name: str, pose: tuple[float, float, float], speed_mps: float, aligned: bool = True) -> None:
+        """Where a vehicle will be after the next step (box centre).
+
+        Args:
+            aligned: It heads along its lane; False where it crosses lanes, as people do.
+        """
+        x, y, heading = pose
+        front = self._bodies[name].size_m[0] / 2
+        x, y = (
+            x - self._offset[0] + front * float(np.cos(heading)),
+            y - self._offset[1] + front * float(np.sin(heading)),
+        )
+        angle = float(np.rad2deg(np.pi / 2 - heading) % 360) if aligned else libsumo.INVALID_DOUBLE_VALUE
+        libsumo.vehicle.moveToXY(name, _EDGE_ANYWHERE, -1, x, y, angle, _KEEP_ROUTE)
+        libsumo.vehicle.setSpeed(name, speed_mps)
+
+    def let_go(self, name: str, goal_edge: str) -> None:
+        """Let SUMO drive a vehicle that was moved, to the end of `goal_edge`; it keeps its lane where it can."""
+        libsumo.vehicle.changeTarget(name, goal_edge)
+        libsumo.vehicle.setLaneChangeMode(name, 0)
+        libsumo.vehicle.setSpeedFactor(name, 1.0)
+        self.release(name)
+
     def remove(self, name: str) -> None:
         """Take a vehicle or a person off the road."""
         if name in libsumo.person.getIDList():
@@ -219,6 +262,10 @@ class Traffic:
 
     def has(self, name: str) -> bool:
         return name in libsumo.vehicle.getIDList()
+
+    def road_of(self, name: str) -> str:
+        """Edge that a vehicle is on; starts with a colon inside a junction."""
+        return libsumo.vehicle.getRoadID(name)
 
     def hold_speed(self, name: str, speed_mps: float, decel_mps2: float | None = None) -> None:
         """Bring a vehicle to a speed and keep it there, braking no harder than `decel_mps2`."""
@@ -242,16 +289,25 @@ class Traffic:
 
     def show_green(self, tls_id: str, links: Sequence[int], hold_s: float = 1e4) -> bool:
         """Jump to a phase in which all `links` are green and stay in it; False where the program has none."""
+        return self._show(tls_id, links, "Gg", hold_s)
+
+    def show_red(self, tls_id: str, links: Sequence[int], hold_s: float = 1e4) -> bool:
+        """Jump to a phase in which all `links` are red and stay in it; False where the program has none."""
+        return self._show(tls_id, links, "r", hold_s)
+
+    def _show(self, tls_id: str, links: Sequence[int], letters: str, hold_s: float) -> bool:
         for i, phase in enumerate(libsumo.trafficlight.getAllProgramLogics(tls_id)[0].phases):
-            if all(phase.state[link] in "Gg" for link in links):
+            if all(phase.state[link] in letters for link in links):
                 libsumo.trafficlight.setPhase(tls_id, i)
                 libsumo.trafficlight.setPhaseDuration(tls_id, hold_s)
+                self.held[tls_id] = tuple(links)
                 return True
         return False
 
     def end_phase(self, tls_id: str) -> None:
         """Let the running phase end now; its amber follows by the program."""
         libsumo.trafficlight.setPhaseDuration(tls_id, 0.0)
+        self.held.pop(tls_id, None)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -265,7 +321,7 @@ class Traffic:
         x0, y0 = float(around[0]) - dx, float(around[1]) - dy
         for name in get.getIDList():
             x, y = get.getPosition(name)
-            if name == EGO_ID or not (x - x0) ** 2 + (y - y0) ** 2 <= limit:
+            if name == EGO_ID or name.startswith(STAND_IN) or not (x - x0) ** 2 + (y - y0) ** 2 <= limit:
                 continue
             body = self._bodies[name]
             heading = float(np.pi / 2 - np.deg2rad(get.getAngle(name)))

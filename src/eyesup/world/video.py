@@ -1,10 +1,11 @@
-"""Write pictures as a video: mp4 where an ffmpeg is installed, else an animated WebP or GIF."""
+"""Write pictures as a video: an animated WebP or GIF, or mp4 with the ffmpeg of the system or of the `video` extra."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from eyesup.types import DataError, EyesUpError
+from eyesup.types import DataError, EyesUpError, MissingExtraError
 
 
 def tile(images: UInt8[np.ndarray, "C H W 3"]) -> UInt8[np.ndarray, "H w 3"]:
@@ -23,24 +24,37 @@ def tile(images: UInt8[np.ndarray, "C H W 3"]) -> UInt8[np.ndarray, "H w 3"]:
 def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "H W 3"]], fps: float | int = 10.0) -> Path:
     """Write frames of one size to `path`; returns the file that was written.
 
-    The suffix chooses the format: ``.mp4`` (needs the ffmpeg program), ``.webp`` or ``.gif``. An ``.mp4`` on a machine
-    without ffmpeg becomes a ``.webp`` beside it. Unknown suffixes, no frames, or frames of different sizes raise DataError.
+    The suffix chooses the format: ``.webp``, ``.gif``, or ``.mp4`` (H.264).
+
+    Raises:
+        DataError: Unknown suffix, no frames, or frames of different sizes.
+        MissingExtraError: An ``.mp4`` without any ffmpeg.
+        EyesUpError: ffmpeg failed.
     """
     path = Path(path)
     if path.suffix not in (".mp4", ".webp", ".gif"):
         raise DataError(f"video {path.name}: suffix {path.suffix!r} is not known; use .mp4, .webp or .gif")
     if not fps > 0:
         raise DataError(f"video {path.name}: {fps} frames/s must be positive")
+    ffmpeg = _ffmpeg() if path.suffix == ".mp4" else None  # before the frames are drawn
     pictures = _checked(path, frames)
     path.parent.mkdir(parents=True, exist_ok=True)
-    ffmpeg = shutil.which("ffmpeg")
-    if path.suffix == ".mp4" and ffmpeg is not None:
+    if ffmpeg is not None:
         _write_mp4(ffmpeg, path, pictures, float(fps))
-        return path
-    if path.suffix == ".mp4":
-        path = path.with_suffix(".webp")
-    _write_animation(path, pictures, float(fps))
+    else:
+        _write_animation(path, pictures, float(fps))
     return path
+
+
+def _ffmpeg() -> str:
+    """The system's ffmpeg, else the one that imageio-ffmpeg brings along."""
+    found = shutil.which("ffmpeg")
+    if found is not None:
+        return found
+    try:
+        return import_module("imageio_ffmpeg").get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:  # not installed, or without a program for this machine
+        raise MissingExtraError("an .mp4 (a .webp or .gif does without)", "video") from error
 
 
 def _checked(path: Path, frames: Iterable[np.ndarray]) -> list[np.ndarray]:
@@ -55,7 +69,7 @@ def _write_mp4(ffmpeg: str, path: Path, pictures: list[np.ndarray], fps: float) 
     height, width = pictures[0].shape[:2]
     command = [
         ffmpeg, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps),
-        "-i", "-", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", str(path),
+        "-i", "-", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path),
     ]  # fmt: skip
     done = subprocess.run(command, input=b"".join(p.tobytes() for p in pictures), capture_output=True, check=False)
     if done.returncode != 0:

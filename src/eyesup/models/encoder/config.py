@@ -11,7 +11,7 @@ from eyesup.types import DataError, SemanticClass
 
 LAMPS = (
     SemanticClass.SIGNAL_GREEN, SemanticClass.SIGNAL_AMBER, SemanticClass.SIGNAL_RED, SemanticClass.BRAKE_LIGHT,
-    SemanticClass.INDICATOR, SemanticClass.BEACON,
+    SemanticClass.INDICATOR, SemanticClass.BEACON, SemanticClass.STOP_SIGN, SemanticClass.YIELD_SIGN,
 )  # fmt: skip
 DYNAMIC = (
     SemanticClass.VEHICLE, SemanticClass.PEDESTRIAN, SemanticClass.CYCLIST, SemanticClass.OBSTACLE, SemanticClass.BRAKE_LIGHT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int32, Int64, UInt8
 
 from eyesup.types import DataError
 
@@ -42,3 +42,13 @@ def decode(rgb: UInt8[np.ndarray, "C H W 3"], ids: Int32[np.ndarray, "S"]) -> Fr
     if len(ids) > 256:
         slots |= rgb[..., 2].astype(np.int32) << 8
     return FrameLabels(np.ascontiguousarray(rgb[..., 0]), ids[slots])
+
+
+def count_pixels(ids: Int64[np.ndarray, "A"], instances: Int32[np.ndarray, "C H W"]) -> Int32[np.ndarray, "A C"]:
+    """Pixels of each agent in each camera."""
+    counts = np.zeros((len(ids), len(instances)), np.int32)
+    for camera, picture in enumerate(instances):
+        found, number = np.unique(picture[picture > 0], return_counts=True)
+        rows = {int(agent) + 1: row for row, agent in enumerate(ids)}
+        counts[[rows[int(agent)] for agent in found], camera] = number
+    return counts

@@ -23,10 +23,15 @@ class Lamp(IntEnum):
     BRAKE = 1
     LEFT = 2
     RIGHT = 3
-    BEACON = 4
-    RED = 5
-    AMBER = 6
-    GREEN = 7
+    BEACON_LEFT = 4
+    BEACON_RIGHT = 5
+    RED = 6
+    AMBER = 7
+    GREEN = 8
+    HEAD = 9
+    STREET = 10
+    WINDOW = 11
+    REAR = 12
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Order(IntEnum):
     ROAD = 2
     SHADOW = 3
     HAZE = 4
+    RAIN = 99  # behind the last veil of haze
 
 
 @cache

@@ -5,14 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, Int32, Int64, UInt8
 from panda3d import core as p3
 from PIL import Image
 
 from eyesup.types import Agents, CameraRig, DataError, Scene, Signals
 from eyesup.world.render import raster, raycast
 from eyesup.world.render.actors import VISIBLE_M, AgentStage, SignalStage
-from eyesup.world.render.labels import FrameLabels, decode
+from eyesup.world.render.labels import FrameLabels, count_pixels, decode
 from eyesup.world.render.light import Light
 from eyesup.world.render.static import StaticWorld
 
@@ -55,6 +55,21 @@ class Renderer:
         `agents` and `signals`, where given, replace the scene's own: edited copies that reach at least to `step`.
         """
         self._pose(step, agents, signals, labels=False)
+        return self._picture()
+
+    def live(
+        self, step: int, ego_pose: Float64[np.ndarray, "3"], agents: Agents, signals: Signals
+    ) -> UInt8[np.ndarray, "C H W 3"]:
+        """RGB pictures of a moment that is not in the scene: the ego's pose and one step of agents and signals.
+
+        `step` sets the pace of what moves in place (legs, beacons, rain).
+        """
+        if self._scene is None:
+            raise DataError("renderer: no scene loaded; call load(scene) first")
+        self._place(ego_pose, agents, signals, row=0, clock=step, labels=False)
+        return self._picture()
+
+    def _picture(self) -> UInt8[np.ndarray, "C H W 3"]:
         frame = self._color.frame()
         return frame if self._supersample == 1 else _reduced(frame, self._supersample)
 
@@ -68,9 +83,43 @@ class Renderer:
         if not depth:
             return labels
         assert self._scene is not None
-        boxes = raycast.scene_boxes(self._scene, agents, step, step, VISIBLE_M)
-        depths = np.stack([raycast.cast(camera, boxes)[0] for camera in self.rig.cameras])
-        return FrameLabels(labels.semantics, labels.instances, depths)
+        boxes = raycast.scene_boxes(self._scene, agents, step, step, VISIBLE_M, signals)
+        depths = [
+            raycast.refined(raycast.cast(camera, boxes)[0], classes, camera)
+            for camera, classes in zip(self.rig.cameras, labels.semantics)
+        ]
+        return FrameLabels(labels.semantics, labels.instances, np.stack(depths))
+
+    def whole_pixels(
+        self, step: int, visible_px: Int32[np.ndarray, "A C"], agents: Agents | None = None
+    ) -> Int32[np.ndarray, "A C"]:
+        """Pixels that each agent would cover if nothing stood before it; 0 for those that no camera sees.
+
+        Agents are drawn without the rest of the world, as many at once as cannot cover each other.
+        """
+        agents = self._pose(step, agents, None, labels=True)
+        assert self._scene is not None
+        seen = np.flatnonzero(visible_px.any(axis=1))
+        whole = np.zeros_like(visible_px)
+        if not len(seen):
+            return whole
+        self._static.root.hide()
+        self._signals.path.hide()
+        for group in raycast.apart(self._windows(agents, step, seen)):
+            self._agents.show_only([int(seen[index]) for index in group])
+            slots = decode(self._label.frame(), np.arange(len(agents) + 1, dtype=np.int32)).instances
+            whole += count_pixels(np.arange(len(agents)), slots)
+        self._agents.show_only(None)
+        self._static.root.show()
+        self._signals.path.show()
+        return whole
+
+    def _windows(self, agents: Agents, step: int, rows: np.ndarray) -> Int64[np.ndarray, "n C 4"]:
+        """Where each of the agents may appear in each camera."""
+        assert self._scene is not None
+        boxes = raycast.scene_boxes(self._scene, agents.select(rows), step, step, np.inf)
+        boxes = boxes.rows(boxes.slots > 0)
+        return np.stack([raycast.windows(camera, boxes)[0] for camera in self.rig.cameras], axis=1)
 
     def close(self) -> None:
         """Free the scene and the buffers; the renderer cannot be used afterwards."""
@@ -99,12 +148,17 @@ class Renderer:
         known = min(agents.steps, signals.states.shape[1])  # an edited scene may end earlier than the one loaded
         if step >= known:
             raise DataError(f"renderer: step {step} outside the 0..{known - 1} of the edited agents or signals")
-        x, y, heading = scene.ego_poses[step].tolist()
-        self._ego.setPosHpr(x, y, 0.0, np.degrees(heading), 0.0, 0.0)
-        self._static.around_ego.setPos(x, y, 0.0)
-        self._agents.update(agents, step, scene.ego_poses[step, :2], labels)
-        self._signals.update(signals, step, labels)
+        self._place(scene.ego_poses[step], agents, signals, row=step, clock=step, labels=labels)
         return agents
+
+    def _place(
+        self, ego_pose: np.ndarray, agents: Agents, signals: Signals, row: int, clock: int, labels: bool
+    ) -> None:
+        x, y, heading = ego_pose.tolist()
+        self._ego.setPosHpr(x, y, 0.0, np.degrees(heading), 0.0, 0.0)
+        self._static.follow(x, y, clock)
+        self._agents.update(agents, row, ego_pose[:2], labels, clock)
+        self._signals.update(signals, row, labels)
 
     def _free(self) -> None:
         """Drop the loaded scene, if any."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt8
 
-from eyesup.types import Appearance, SemanticClass
+from eyesup.types import Appearance, SemanticClass, Weather
 from eyesup.world.render.light import Light
 from eyesup.world.render.meshes import Mesh, polygons
 
@@ -14,6 +14,8 @@ DOME_M = 100.0  # drawn without depth, so any distance within the lens's reach w
 VEILS_M = (*range(15, 60, 5), *range(60, 130, 10), *range(130, 201, 15))
 VEIL_MIN_ALPHA = 0.09
 VEIL_TOP_M, VEIL_FULL_M = 30.0, 10.0  # haze fades out between these heights
+STREAKS = {Weather.DRIZZLE: 220, Weather.DOWNPOUR: 700}
+STREAK_REACH_M, STREAK_LEVEL, STREAK_ALPHA = (3.0, 12.0), 0.85, 0.25
 _SEGMENTS, _VEIL_SEGMENTS = 16, 8
 _ELEVATIONS_DEG = (-12.0, 0.0, 4.0, 12.0, 28.0, 55.0, 89.0)
 
@@ -34,7 +36,7 @@ def dome(appearance: Appearance) -> tuple[Mesh, UInt8[np.ndarray, "V 4"]]:
     zenith = np.clip((direction[:, 2:] - 0.47) / 0.53, 0, 1)
     color = color * (1 - 0.25 * zenith)
     glow = np.clip(direction @ light.to_sun, 0, 1)[:, None] ** 12
-    color = color + 0.25 * light.brightness * glow * np.array([1.0, 0.93, 0.78])
+    color = color + 0.25 * light.brightness * glow * light.sun * np.array([1.0, 0.93, 0.78])
     return mesh, _rgba(color, np.ones(len(color)))
 
 
@@ -58,6 +60,26 @@ def veils(appearance: Appearance) -> list[tuple[Mesh, UInt8[np.ndarray, "V 4"]]]
         strength = alpha * np.where(mesh.points[:, 2] >= VEIL_TOP_M - 1e-3, 0.0, 1.0)
         out.append((mesh, _rgba(np.tile(haze, (len(mesh), 1)), strength)))
     return out[::-1]
+
+
+def rain(weather: Weather) -> tuple[Mesh, UInt8[np.ndarray, "V 4"]] | None:
+    """Streaks of rain around the ego; None when it does not rain. Turn them to another heading at every step."""
+    count = STREAKS.get(weather, 0)
+    if not count:
+        return None
+    rng = np.random.default_rng(77)
+    angle, radius = rng.uniform(0, 2 * np.pi, count), rng.uniform(*STREAK_REACH_M, count)
+    low = 1.5 + radius * rng.uniform(-0.45, 0.45, count)
+    length, half = 0.07 * radius + 0.1, 0.001 * radius + 0.001
+    middle = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
+    across = np.stack([-np.sin(angle), np.cos(angle)], -1) * half[:, None]
+    slant = np.stack([-np.sin(angle), np.cos(angle)], -1) * (0.12 * length)[:, None]
+    a = np.concatenate([middle + across, low[:, None]], -1)
+    b = np.concatenate([middle - across, low[:, None]], -1)
+    c = np.concatenate([middle - across + slant, (low + length)[:, None]], -1)
+    d = np.concatenate([middle + across + slant, (low + length)[:, None]], -1)
+    mesh = polygons(np.stack([a, b, c, d], axis=1), (0.0, 0.0, 0.0), SemanticClass.SKY)
+    return mesh, _rgba(np.full((len(mesh), 3), STREAK_LEVEL), np.full(len(mesh), STREAK_ALPHA))
 
 
 def _rgba(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:

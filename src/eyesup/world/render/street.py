@@ -9,27 +9,28 @@ import numpy as np
 import shapely
 from jaxtyping import Float64
 
-from eyesup.types import PropKind, Props, SemanticClass
+from eyesup.types import PropKind, SemanticClass
 from eyesup.world.render.meshes import Lamp, Mesh, Rgb, blob, box, disc, join, plate, polygons, rect, shade, tube
 from eyesup.world.render.textures import ATLAS_ROWS, BAY_M, FACADE_BAYS, FACADE_FLOORS, FACADE_STYLES, FLOOR_M
 
 WALLS: tuple[Rgb, ...] = (
     (0.86, 0.80, 0.70), (0.72, 0.45, 0.36), (0.66, 0.68, 0.70), (0.90, 0.87, 0.80), (0.60, 0.52, 0.44), (0.82, 0.72, 0.55),
-    (0.55, 0.60, 0.66), (0.76, 0.58, 0.48),
+    (0.55, 0.60, 0.66), (0.76, 0.58, 0.48), (0.92, 0.92, 0.90), (0.62, 0.36, 0.30), (0.70, 0.76, 0.70), (0.80, 0.68, 0.68),
+    (0.48, 0.50, 0.46), (0.90, 0.82, 0.58),
 )  # fmt: skip
-ROOFS: tuple[Rgb, ...] = ((0.45, 0.28, 0.24), (0.36, 0.36, 0.38), (0.50, 0.42, 0.36))
+ROOFS: tuple[Rgb, ...] = (
+    (0.45, 0.28, 0.24), (0.36, 0.36, 0.38), (0.50, 0.42, 0.36), (0.58, 0.33, 0.24), (0.28, 0.31, 0.36), (0.40, 0.42, 0.36),
+)  # fmt: skip
 LEAVES: tuple[Rgb, ...] = (
-    (0.24, 0.40, 0.16),
-    (0.30, 0.46, 0.20),
-    (0.20, 0.34, 0.18),
-    (0.42, 0.48, 0.20),
-    (0.34, 0.42, 0.16),
-)
+    (0.24, 0.40, 0.16), (0.30, 0.46, 0.20), (0.20, 0.34, 0.18), (0.42, 0.48, 0.20), (0.34, 0.42, 0.16), (0.50, 0.42, 0.18),
+    (0.26, 0.38, 0.28),
+)  # fmt: skip
 TRUNK: Rgb = (0.32, 0.24, 0.18)
+BIRCH: Rgb = (0.80, 0.80, 0.76)
 STEEL: Rgb = (0.42, 0.43, 0.45)
 HOUSING: Rgb = (0.06, 0.07, 0.07)
 
-TREE_VARIANTS = 24
+TREE_VARIANTS = 40
 LAMP_RADIUS_M = 0.25  # larger than life (0.1-0.15 m), so that the colour reads at 35 m
 LAMP_PITCH_M = 0.60
 HEAD_HALF_HEIGHT_M = 1.05
@@ -63,17 +64,16 @@ def roof(size: np.ndarray, look: int) -> Mesh:
     color = ROOFS[int(rng.integers(len(ROOFS)))]
     x, y = length / 2, width / 2
     if height > 11 or rng.random() < 0.4:
-        return box(
-            (-x - 0.2, x + 0.2),
-            (-y - 0.2, y + 0.2),
-            (height - 0.5, height + 0.1),
-            (0.62, 0.60, 0.57),
-            SemanticClass.BUILDING,
-        )
+        return join(_flat_roof(x, y, height, rng))
     ridge = height + 0.28 * min(length, width)
     eave = height - 0.4 * (ridge - height) / min(x, y) - 0.05  # the slope meets the top of the wall
     lo = rect((-x - 0.4, x + 0.4), (-y - 0.4, y + 0.4), eave)
     hi = np.array([[-x, 0, ridge], [x, 0, ridge]], np.float32)
+    if rng.random() < 0.35 and x > y:  # hipped: the ridge is shorter than the house
+        hi[:, 0] *= 1 - 0.7 * y / x
+        ends = np.stack([[lo[1], lo[2], hi[1]], [lo[3], lo[0], hi[0]]])
+        sides = np.stack([[lo[0], lo[1], hi[1], hi[0]], [lo[2], lo[3], hi[0], hi[1]]])
+        return join([polygons(part, color, SemanticClass.BUILDING) for part in (sides, ends)])
     slopes = polygons(
         np.stack([[lo[0], lo[1], hi[1], hi[0]], [lo[2], lo[3], hi[0], hi[1]]]), color, SemanticClass.BUILDING
     )
@@ -83,19 +83,38 @@ def roof(size: np.ndarray, look: int) -> Mesh:
     return join([slopes, gables])
 
 
+def _flat_roof(x: float, y: float, height: float, rng: np.random.Generator) -> list[Mesh]:
+    """A parapet, on some with a plant room on top."""
+    b = SemanticClass.BUILDING
+    parapet: Rgb = ((0.62, 0.60, 0.57), (0.50, 0.48, 0.46), (0.74, 0.72, 0.68))[int(rng.integers(3))]
+    parts = [box((-x - 0.2, x + 0.2), (-y - 0.2, y + 0.2), (height - 0.5, height + 0.1), parapet, b)]
+    if rng.random() < 0.4:
+        cx, cy = rng.uniform(-0.4, 0.4) * x, rng.uniform(-0.3, 0.3) * y
+        half = min(x, y) * rng.uniform(0.25, 0.45)
+        parts.append(
+            box((cx - half, cx + half), (cy - half, cy + half), (height, height + 2.2), shade(parapet, 0.85), b)
+        )
+    return parts
+
+
 @cache
 def _unit_tree(variant: int, detailed: bool) -> Mesh:
     """A tree one metre high with a crown radius of one metre: a trunk under lumps of leaves, or a conifer."""
     rng = np.random.default_rng([variant, 103])
     leaves = LEAVES[int(rng.integers(len(LEAVES)))]
     v = SemanticClass.VEGETATION
-    parts = [tube((0, 0), (0, 0.45), 0.07, TRUNK, v)]
-    if rng.random() < 0.3:
+    kind = float(rng.random())
+    parts = [tube((0, 0), (0, 0.45), 0.07, BIRCH if kind > 0.85 else TRUNK, v)]
+    if kind < 0.3:
         for low, high, share in ((0.15, 0.62, 1.0), (0.45, 1.0, 0.7)):
             angle = np.arange(7) / 7 * 2 * np.pi
             ring = np.stack([share * np.cos(angle), share * np.sin(angle), np.full(7, low)], -1)
             tip = np.tile([0.0, 0.0, high], (7, 1))
             parts.append(polygons(np.stack([ring, np.roll(ring, -1, 0), tip], 1), shade(leaves, 0.8), v))
+        return join(parts)
+    if kind < 0.45:  # a column, as poplars are
+        parts.append(blob((0, 0, 0.58), (0.55, 0.55, 0.42), leaves, v, rng, 0.10))
+        parts.append(blob((0, 0, 0.40), (0.62, 0.62, 0.26), shade(leaves, 0.9), v, rng, 0.12))
         return join(parts)
     parts.append(blob((0, 0, 0.66), (1.0, 1.0, 0.34), leaves, v, rng, 0.16))
     for _ in range(2 if detailed else 0):
@@ -129,6 +148,8 @@ def _lamp_post(height: float) -> Mesh:
     parts = [tube((0, 0), (0, height), 0.08, STEEL, p)]
     if height > 4:
         parts.append(box((0, 1.7), (-0.07, 0.07), (height - 0.14, height), STEEL, p, ("left", "right", "bottom")))
+        lamp = (1.15, 1.75), (-0.11, 0.11), (height - 0.20, height - 0.13)
+        parts.append(box(*lamp, STEEL, p, ("left", "right", "front", "back", "bottom"), Lamp.STREET))
     return join(parts)
 
 
@@ -138,7 +159,7 @@ def pole(size: np.ndarray, look: int) -> Mesh:
 
 
 def sign(size: np.ndarray, look: int) -> Mesh:
-    """A traffic sign on a post, seen from the direction it faces (+x): stop, yield, limit or guide board by look."""
+    """A traffic sign that asks nothing of the ego, facing +x: warning, parking, limit or guide board by look."""
     height = float(size[2])
     p = SemanticClass.POLE
     z = height - 0.40
@@ -146,17 +167,15 @@ def sign(size: np.ndarray, look: int) -> Mesh:
     parts = [tube((0, 0), (0, height - 0.1), 0.05, STEEL, p)]
     back: Rgb = (0.5, 0.5, 0.52)
     if style == 0:
-        parts += [
-            disc((0.06, 0, z), 0.42, "front", (0.95, 0.95, 0.95), p),
-            disc((0.08, 0, z), 0.38, "front", (0.80, 0.06, 0.08), p),
-        ]
-        parts.append(plate((0.10, 0, z), (0.52, 0.14), "front", (0.95, 0.95, 0.95), p))
+        for half, color, x in ((0.46, (0.10, 0.10, 0.10), 0.06), (0.41, (0.95, 0.76, 0.10), 0.08)):
+            diamond = np.array([[x, -half, z], [x, 0.0, z - half], [x, half, z], [x, 0.0, z + half]])
+            parts.append(polygons(diamond[None], color, p))
     elif style == 1:
-        for radius, color, x in ((0.46, (0.82, 0.08, 0.08), 0.06), (0.26, (0.95, 0.95, 0.93), 0.08)):
-            down = np.array(
-                [[x, -0.87 * radius, z + radius / 2], [x, 0.0, z - radius], [x, 0.87 * radius, z + radius / 2]]
-            )
-            parts.append(polygons(down[None], color, p))
+        parts += [
+            plate((0.06, 0, z), (0.66, 0.66), "front", (0.08, 0.22, 0.58), p),
+            plate((0.08, -0.09, z), (0.10, 0.48), "front", (0.95, 0.95, 0.95), p),
+            plate((0.08, 0.06, z + 0.12), (0.22, 0.24), "front", (0.95, 0.95, 0.95), p),
+        ]
     elif style == 2:
         parts += [
             disc((0.06, 0, z), 0.40, "front", (0.80, 0.06, 0.08), p, n=12),
@@ -202,8 +221,11 @@ def signal_lamps() -> Mesh:
     )
 
 
-def signal_post(height: float, arm: float) -> Mesh:
-    """Housing, backplate and post of a head at `height`; the post stands `arm` metres to the head's +y side."""
+def signal_post(height: float, arm: float, standing: bool = True) -> Mesh:
+    """Housing, backplate and post of a head at `height`; the post stands `arm` metres to the head's +y side.
+
+    Not `standing`: the housing alone.
+    """
     body, p = SemanticClass.SIGNAL_BODY, SemanticClass.POLE
     h = HEAD_HALF_HEIGHT_M
     parts = [
@@ -218,6 +240,8 @@ def signal_post(height: float, arm: float) -> Mesh:
         plate((0.0, 0, height), (1.05, 2 * h + 0.2), "front", (0.10, 0.11, 0.11), body),
         plate((-0.01, 0, height), (1.05, 2 * h + 0.2), "back", (0.22, 0.22, 0.23), body),
     ]
+    if not standing:
+        return join(parts)
     parts.append(tube((-0.25, arm), (0.0, height + 0.4), 0.11, STEEL, p))
     if abs(arm) > 0.1:
         limits = (min(0.0, arm), max(0.0, arm))
@@ -245,26 +269,3 @@ def mast_arm(pose: Float64[np.ndarray, "4"], roads: shapely.Geometry | None) -> 
     if not free.any() or free[0]:
         return 0.0
     return float(reach[int(np.argmax(free))]) + 0.5
-
-
-def boxes_of_props(props: Props) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes that stand for the props in the ray caster: (N, 3) poses, (N, 3) sizes, (N,) underside heights [m].
-
-    Buildings are exact up to their roofs; trees are a trunk and a crown box, poles their posts.
-    """
-    rows: list[tuple[np.ndarray, tuple[float, float, float], float]] = []
-    for kind, pose, size in zip(props.kinds, props.poses, props.sizes):
-        length, width, height = (float(s) for s in size)
-        if kind == PropKind.TREE:
-            spread = min(length, width)
-            rows.append((pose, (0.25, 0.25, 0.4 * height), 0.0))
-            rows.append((pose, (0.75 * spread, 0.75 * spread, 0.55 * height), 0.38 * height))
-        elif kind in (PropKind.POLE, PropKind.SIGN):
-            rows.append((pose, (0.18, 0.18, height), 0.0))
-        elif kind == PropKind.BUSH:
-            rows.append((pose, (0.8 * length, 0.8 * width, 0.9 * height), 0.0))
-        else:
-            rows.append((pose, (length, width, height), 0.0))
-    if not rows:
-        return np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0)
-    return np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows])

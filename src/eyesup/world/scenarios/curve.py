@@ -11,12 +11,12 @@ from eyesup.world.bends import APPROACH_M
 from eyesup.world.roads import Town
 from eyesup.world.route import Route
 from eyesup.world.scenarios.base import Scenario, dress
-from eyesup.world.splits import bend_of, load_town
+from eyesup.world.splits import BENDS, bend_of, load_town
 from eyesup.world.stage import Stage
 
 ARRIVAL_S = (5.0, 10.0)
 NOTICED_S = 1.5  # the cue counts from this long before the bend
-ROADS = ("bend_straight", "bend_decoy")  # that replace the bend in twins
+ROADS = ("bend_straight", "bend_decoy", *BENDS)  # that replace the bend in twins
 PROP_GAP_M = 0.3
 
 
@@ -47,7 +47,8 @@ class Curve(Scenario):
     def props(self, stage: Stage) -> Props:
         """Scenery that stands on none of the roads of the twins."""
         props = super().props(stage)
-        for kind in ROADS:
+        others = [kind for kind in ROADS if kind != stage.town.kind]
+        for kind in others:
             other = load_town(kind, stage.town.seed).road_map
             area = shapely.union_all([shapely.Polygon(ring) for ring in other.drivable]).buffer(PROP_GAP_M)
             corners = box_corners(props.poses, props.sizes[:, 0], props.sizes[:, 1])

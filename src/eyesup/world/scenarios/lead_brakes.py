@@ -6,7 +6,7 @@ import numpy as np
 
 from eyesup.types import Cue, CueKind
 from eyesup.world.route import Route
-from eyesup.world.scenarios.base import ALIGNED_SHARE, KEYFRAME_STEPS, Scenario, dress, put_lead
+from eyesup.world.scenarios.base import ALIGNED_SHARE, KEYFRAME_STEPS, Ability, Scenario, dress, put_lead
 from eyesup.world.stage import Stage, UnsuitableError
 
 BRAKE_TIME_S = (2.0, 10.0)
@@ -18,6 +18,7 @@ NEAR_M = 38.0  # it brakes only when the ego is this close behind
 class LeadBrakes(Scenario):
     """The signals ahead stay green until the lead has driven on, so that only the lead stops the ego."""
 
+    ability = Ability.EMERGENCY_BRAKE
     cruise_mps = (6.5, 13.0)
 
     def start(self, route: Route, stop_s: list[float], cruise_mps: float, rng: np.random.Generator) -> float | None:

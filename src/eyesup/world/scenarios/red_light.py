@@ -6,7 +6,7 @@ import numpy as np
 
 from eyesup.types import Cue, CueKind, SignalState
 from eyesup.world.route import Route
-from eyesup.world.scenarios.base import ALIGNED_SHARE, KEYFRAME_STEPS, Scenario, dress
+from eyesup.world.scenarios.base import ALIGNED_SHARE, KEYFRAME_STEPS, Ability, Scenario, dress
 from eyesup.world.stage import Stage, UnsuitableError
 
 ARRIVAL_S = (4.0, 11.0)
@@ -18,6 +18,7 @@ RED_S = (4.0, 9.0)
 class RedLight(Scenario):
     """The lane up to the stop line is empty, so that only the signal stops the ego."""
 
+    ability = Ability.TRAFFIC_SIGNS
     cruise_mps = (6.5, 13.0)
 
     def start(self, route: Route, stop_s: list[float], cruise_mps: float, rng: np.random.Generator) -> float | None:

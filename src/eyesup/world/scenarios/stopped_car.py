@@ -1,4 +1,7 @@
-"""A broken-down car with hazard lights stands in the ego's lane, after a turn where there is one. Cue: that car."""
+"""A car stands in the ego's lane, after a turn where there is one, and the ego waits behind it. Cue: that car.
+
+It shows brake lights: to the expert it is traffic that will go on, not a breakdown to be driven around.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import numpy as np
 
 from eyesup.types import Cue, CueKind, Lights, Maneuver
 from eyesup.world.route import Route, road_edges
-from eyesup.world.scenarios.base import Scenario, draw_body, dress
+from eyesup.world.scenarios.base import Ability, Scenario, draw_body, dress
 from eyesup.world.stage import Stage, UnsuitableError
 
 AFTER_TURN_M = (9.0, 24.0)  # behind a turn the houses hide it until late
@@ -21,6 +24,7 @@ STAYS = 0.35  # share that stays to the end of the log
 class StoppedCar(Scenario):
     """Signals ahead of it stay green."""
 
+    ability = Ability.EMERGENCY_BRAKE
     cruise_mps = (6.5, 13.0)
 
     def start(self, route: Route, stop_s: list[float], cruise_mps: float, rng: np.random.Generator) -> float | None:
@@ -38,7 +42,7 @@ class StoppedCar(Scenario):
         stage.clear(stage.ego_s, self._car_s + 45.0)
         lane_id = stage.route.lane_ids[stage.route.lane_at(self._car_s + 1.0)]
         stage.traffic.remove_bound_for(road_edges([lane_id])[0], keep="stopped")  # nobody else shall queue behind it
-        stage.lamps["stopped"] = Lights.HAZARD
+        stage.lamps["stopped"] = Lights.BRAKE
         self._wait_s, self._stays = float(rng.uniform(*WAIT_S)), bool(rng.random() < STAYS)
         self._waiting_since: float | None = None
         dress(stage)

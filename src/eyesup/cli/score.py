@@ -1,0 +1,172 @@
+"""`eyesup score`: NAVSIM's PDM score of stored plans, and a picture of why one lost points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+from rich.table import Table
+from tyro.conf import Positional
+
+from eyesup.cli.common import console, progress_bar
+from eyesup.scoring.pdm.aggregate import official_rows, write_official_csv
+from eyesup.scoring.pdm.npz import read_scene, scene_files
+from eyesup.scoring.pdm.score import PDMScore, prepare, score
+from eyesup.scoring.pdm.version import EC, version_named
+from eyesup.types import DataError, EyesUpError
+
+
+def pdm(
+    scenes: tuple[Path, ...],
+    out: Path,
+    version: str = "v2",
+    csv: Path | None = None,
+    joint: bool = False,
+    keep_going: bool = False,
+    backend: Literal["compiled", "torch"] = "compiled",
+    device: str = "cpu",
+) -> int:
+    """Score every plan stored with scenes; one JSON line per plan goes to OUT.
+
+    A line holds scene, index, version (as asked for) and protocol (its full name), every sub-score under its official name,
+    and the scores. In v2 sub-scores after the human filter follow with the prefix filtered_, and what needs an earlier plan
+    is null where there is none. The layout of a scene file is described in eyesup/scoring/pdm/npz.py.
+    The first call after an installation compiles for about half a minute; the result is kept.
+    Example: eyesup score pdm --scenes tests/golden/navsim --version v2 --out runs/pdm/scores.jsonl
+
+    Args:
+        scenes: Scene files (.npz), or folders of them.
+        out: The file of lines.
+        version: v1 (= v1.1), v2, or their relatives: v1.0, v2.2 (human filter as before 2025-09), v1-training.
+        csv: Also write the official table, one row per plan, with its average row.
+        joint: Compare progress over all plans of a scene together instead of each plan alone with PDM-Closed.
+        keep_going: Count and show scenes and plans that cannot be scored instead of stopping at the first.
+        backend: compiled (Numba) or torch.
+        device: Of the torch backend, e.g. cuda.
+    """
+    chosen = version_named(version)
+    files = scene_files(list(scenes))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    failures: list[str] = []
+    results: list[PDMScore] = []
+    with out.open("w") as file, progress_bar(f"{chosen.name}", len(files)) as advance:
+        for path in files:
+            try:
+                stored = read_scene(path)
+                scene = prepare(stored.inputs, chosen)
+                previous = None if stored.previous is None else stored.previous[None]
+                result = score(
+                    stored.waypoints[None], [scene], chosen, previous,
+                    dt_s=stored.dt_s, joint=joint, keep_going=keep_going, backend=backend, device=device,
+                )  # fmt: skip
+            except EyesUpError as error:
+                if not keep_going:
+                    raise
+                failures.append(str(error))
+            else:
+                results.append(result)
+                failures += [
+                    f"scene {stored.inputs.name}, plan {k}: not finite" for k in np.flatnonzero(~result.valid[0])
+                ]
+                for line in lines(result, version):
+                    file.write(json.dumps(line) + "\n")
+            advance(1)
+    if csv is not None and results:
+        write_official_csv(csv, [row for result in results for row in table_rows(result)], chosen)
+    show(results, failures)
+    console.print(f"one line per plan: {out}")
+    return 0 if results else 1
+
+
+def lines(result: PDMScore, version: str) -> Iterator[dict[str, object]]:
+    """The JSON lines of one result."""
+    columns = dict(result.subscores)
+    if result.version.human_filter:
+        columns |= {f"filtered_{name}": values for name, values in result.filtered.items() if name != EC}
+    columns |= result.scores
+    for s, scene in enumerate(result.scenes):
+        for k in range(result.valid.shape[1]):
+            line: dict[str, object] = {
+                "scene": scene, "index": k, "version": version, "protocol": result.version.name,
+                "valid": bool(result.valid[s, k]),
+            }  # fmt: skip
+            for name, values in columns.items():
+                line[name] = float(values[s, k]) if result.validity(name)[s, k] else None
+            yield line
+
+
+def table_rows(result: PDMScore) -> list[dict[str, object]]:
+    """Rows of the official table; the token carries the plan's number where a scene has several."""
+    rows = []
+    for k in range(result.valid.shape[1]):
+        for row in official_rows(result, k):
+            rows.append({**row, "token": f"{row['token']}/{k}" if result.valid.shape[1] > 1 else row["token"]})
+    return rows
+
+
+def show(results: list[PDMScore], failures: list[str]) -> None:
+    """Means over all plans, and what could not be scored."""
+    for failure in failures:
+        console.print(f"[yellow]not scored:[/yellow] {failure}", highlight=False)
+    if not results:
+        console.print(f"[red]0 scenes scored, {len(failures)} failed[/red]")
+        return
+    version = results[0].version
+    table = Table(version.name, "mean", "after the human filter" if version.human_filter else "", "N")
+    for name in version.subscores:
+        valid = np.concatenate([r.validity(name).ravel() for r in results])
+        means = [
+            np.concatenate([getattr(r, part)[name].ravel() for r in results])[valid]
+            for part in ("subscores", "filtered")
+        ]
+        plain, filtered = (f"{values.mean():.4f}" if len(values) else "-" for values in means)
+        table.add_row(name, plain, filtered if version.human_filter else "", str(valid.sum()))
+    table.add_section()
+    final = np.concatenate([r.score[r.valid] for r in results])
+    table.add_row(
+        "score",
+        "" if version.human_filter else _mean(final),
+        _mean(final) if version.human_filter else "",
+        str(len(final)),
+    )
+    console.print(table)
+    count = len(final) + len(failures)
+    console.print(f"{len(final)} plans in {len(results)} scenes; {len(failures)} of {count} failed" if failures
+                  else f"{len(final)} plans in {len(results)} scenes")  # fmt: skip
+
+
+def _mean(values: np.ndarray) -> str:
+    return f"{values.mean():.4f}" if len(values) else "-"
+
+
+def explain(scene: Positional[Path], index: Positional[int], out: Path, version: str = "v2") -> int:
+    """Draw why a stored plan lost points: road, agents, driven path, and where each failure begins.
+
+    Example: eyesup score explain tests/golden/navsim/public_005.npz 3 --out runs/pdm/why.png
+
+    Args:
+        scene: A scene file (.npz).
+        index: Which of its plans, from 0.
+        out: The picture.
+        version: As for `eyesup score pdm`.
+    """
+    from eyesup.scoring.pdm.explain import draw
+
+    stored = read_scene(scene)
+    if not 0 <= index < len(stored.waypoints):
+        raise DataError(f"{scene}: plan {index} asked for; it holds {len(stored.waypoints)}, counted from 0")
+    chosen = version_named(version)
+    previous = None if stored.previous is None else stored.previous[index]
+    reasons = draw(prepare(stored.inputs, chosen), stored.waypoints[index], chosen, out, previous, stored.dt_s)
+    for reason in reasons:
+        console.print(reason, highlight=False)
+    console.print(f"picture: {out}")
+    return 0
+
+
+def main(argv: list[str]) -> int:
+    return tyro.extras.subcommand_cli_from_dict({"pdm": pdm, "explain": explain}, args=argv, prog="eyesup score")

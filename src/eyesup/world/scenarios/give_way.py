@@ -1,0 +1,90 @@
+"""At a junction without lights a car with the right of way crosses in front of the ego. Cue: that car."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eyesup.types import Cue, CueKind, Props, SignalState
+from eyesup.world.roads import Town
+from eyesup.world.route import Route, Turn, draw_lane_chain
+from eyesup.world.scenarios.base import Ability, Scenario, dress
+from eyesup.world.scenarios.junctions import (
+    Rival,
+    draw_rival,
+    empty_junction,
+    must_brake,
+    rival_ways,
+    sign_stops,
+    unpark,
+    without,
+)
+from eyesup.world.splits import crossing_of, town_of
+from eyesup.world.stage import Stage, UnsuitableError
+
+ARRIVAL_S = (4.5, 10.0)
+BRAKING_S = 2.0
+LATE_S = (-0.6, 1.2)  # the car comes this long after the ego would
+PACE_MPS = (7.5, 12.5)
+FREE_M = 40.0
+CROSSING_DEG = (50.0, 130.0)
+
+
+class GiveWay(Scenario):
+    """At a yield sign, or where the road that the ego comes from is the lesser one by its painted line."""
+
+    ability = Ability.GIVE_WAY
+    vehicles, pedestrians = (12, 35), (5, 20)
+    cruise_mps = (6.5, 11.5)
+
+    @staticmethod
+    def town(split: str, seed: int) -> Town:
+        if seed % 4 == 3:
+            return town_of(split, seed // 4 % 2 * 2)  # two that grew at random: grids have signals nearly everywhere
+        return crossing_of(split, seed - seed // 4)
+
+    def lane_chain(self, town: Town, rng: np.random.Generator, length_m: float) -> tuple[str, ...] | None:
+        self._town = town
+        return draw_lane_chain(town.road_map, rng, length_m)
+
+    def start(self, route: Route, stop_s: list[float], cruise_mps: float, rng: np.random.Generator) -> float | None:
+        latest = min(ARRIVAL_S[1], self.latest_s + BRAKING_S)
+        signs = {head.lane_ids: head.sign for _, head in sign_stops(self._town, route)}
+        stops = {lane for lanes, sign in signs.items() for lane in lanes if sign is SignalState.STOP_SIGN}
+        painted = {line.lane_id for line in self._town.road_map.stop_lines} - stops
+        for turn in route.junctions:
+            start_s = turn.start_s - 6.0 - cruise_mps * float(rng.uniform(ARRIVAL_S[0], latest))
+            approach = route.lane_ids[route.lane_at(turn.start_s - 0.1)]
+            lit = any(abs(stop - turn.start_s) < 1.0 for stop in stop_s)
+            between = any(start_s < other.start_s < turn.start_s for other in route.junctions)
+            if start_s < 6.0 or approach not in painted or lit or between:
+                continue
+            self._turn: Turn = turn
+            self._ways = rival_ways(self._town, route, turn, CROSSING_DEG)
+            if self._ways:
+                return start_s
+        return None
+
+    def set_stage(self, stage: Stage) -> None:
+        rng, turn = stage.rng, self._turn
+        empty_junction(stage, turn)
+        stage.clear(stage.ego_s, turn.end_s + FREE_M)
+        way = self._ways[int(rng.integers(len(self._ways)))]
+        pace, late = float(rng.uniform(*PACE_MPS)), float(rng.uniform(*LATE_S))
+        self._rival: Rival = draw_rival(stage, "crossing", way, turn, pace, late)
+        dress(stage)
+        unpark(stage, self._rival.sight_triangle(stage))
+
+    def act(self, stage: Stage) -> None:
+        if stage.cue_step is None and must_brake(stage, self._turn.start_s) and self._rival.in_sight(stage):
+            if stage.occupied(stage.ego_front_s, self._turn.end_s + 10.0):
+                raise UnsuitableError("somebody is between the ego and the junction")
+            stage.mark_cue()
+            self._rival.set_free = True
+        self._rival.keep_time(stage)
+
+    def props(self, stage: Stage) -> Props:
+        """Nothing hides the car from the ego."""
+        return without(super().props(stage), self._rival.sight_triangle(stage))
+
+    def cue(self, stage: Stage, ids: dict[str, int]) -> Cue:
+        return Cue(CueKind.AGENT, ids["crossing"])
