@@ -428,8 +428,11 @@ def _check_failure(config: GenerateConfig, key: str, error: Exception) -> None:
         raise EyesUpError(
             f"no space left on the disk of {config.out} while writing {key}; {kept} once there is space"
         ) from error
-    if isinstance(error, WorkerDiedError):
-        raise EyesUpError(f"a worker process died while making {key} (killed, or out of memory); {kept}") from error
+    if isinstance(error, WorkerDiedError) and not config.keep_going:
+        raise EyesUpError(
+            f"a worker process died while making {key}, again when it was tried alone (killed, out of memory, or a crash of the "
+            f"simulator); {kept}; --keep-going leaves such logs out"
+        ) from error
     if not config.keep_going:
         raise EyesUpError(
             f"log {key} failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}; {kept}; --keep-going leaves failing logs out"

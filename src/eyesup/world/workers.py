@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from typing import Any, Literal, TypeVar
@@ -52,6 +53,23 @@ def _here(work: Callable[[int], T], items: Sequence[int]) -> Iterator[tuple[int,
 
 
 def _processes(work: Callable[[int], T], items: Sequence[int], workers: int) -> Iterator[tuple[int, T | Exception]]:
+    """A dead worker takes its pool with it. What may have killed it is tried again alone, the rest in a new pool."""
+    left = list(items)
+    while left:
+        broken = False
+        for item, outcome in _pool(work, left, workers):
+            if isinstance(outcome, WorkerDiedError):
+                broken = True
+            else:
+                left.remove(item)
+                yield item, outcome
+        if broken:
+            suspects, left = left[: workers + 1], left[workers + 1 :]  # a pool starts items in order
+            for item in suspects:
+                yield from _pool(work, [item], 1)
+
+
+def _pool(work: Callable[[int], T], items: Sequence[int], workers: int) -> Iterator[tuple[int, T | Exception]]:
     # spawn: SUMO and Panda3D keep one world per process and do not survive a fork
     pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn"))
     try:
@@ -71,7 +89,7 @@ def _ray(
     """One task per item and process at a time: SUMO is one simulation per process. Ray repeats the task of a dead worker."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        ray: Any = import_module("ray")  # optional, and untyped without it
     except ModuleNotFoundError as error:
         raise MissingExtraError("generation over Ray", "ray") from error
     started_here = not ray.is_initialized()
@@ -81,7 +99,8 @@ def _ray(
         ray.init(address=address, logging_level="error", log_to_driver=False, **local)
     try:
         task, shared = ray.remote(num_cpus=1)(_call), ray.put(work)
-        waiting, running = iter(items), {}
+        waiting = iter(items)
+        running: dict[Any, int] = {}
         ahead = QUEUED_PER_CPU * max(int(ray.cluster_resources().get("CPU", 1)), 1)
         while True:
             running |= {task.remote(shared, item): item for item in islice(waiting, ahead - len(running))}

@@ -6,7 +6,7 @@ from enum import Enum
 
 import numpy as np
 
-from eyesup.types import Cue, Lights, Props
+from eyesup.types import PACIFICA, Cue, Lights, Props
 from eyesup.world.roads import Town
 from eyesup.world.route import PATH_STEP_M, Route, draw_lane_chain
 from eyesup.world.scenery import build_props
@@ -15,6 +15,7 @@ from eyesup.world.stage import Stage, without_overlaps
 
 KEYFRAME_STEPS = 5  # 2 Hz
 ALIGNED_SHARE = 0.6  # of the logs in which an event first shows in a keyframe, before the ego has answered it
+STOPPING_ROOM_M = 12.0  # from 10 m/s with 4 m/s^2
 CARS = ("hatchback", "sedan", "suv", "van")
 PARKED_SHARE = 0.65  # of the places in a row at the kerb are taken
 ROW_GAP_M = 8.0  # between a row of parked cars and a junction
@@ -167,3 +168,9 @@ def put_lead(stage: Stage, name: str, gap_m: float, cap_mps: float) -> None:
     stage.clear(stage.ego_s, stage.ego_front_s + gap_m + 40.0)
     stage.put_on_route(name, draw_body(stage.rng), stage.ego_front_s + gap_m, speed)
     stage.traffic.cap_speed(name, cap_mps)
+
+
+def starts_at_stop(start_s: float, stop_s: list[float]) -> bool:
+    """Whether an ego that starts there at speed could hardly stop at the next stop line."""
+    front = start_s + PACIFICA.rear_axle_to_center_m + PACIFICA.length_m / 2
+    return any(0.0 < stop - front < STOPPING_ROOM_M for stop in stop_s)

@@ -8,7 +8,7 @@ from eyesup.types import AgentKind, Cue, CueKind, Lights
 from eyesup.world.road_room import RoadRoom, road_room
 from eyesup.world.roads import Town
 from eyesup.world.route import Route, road_edges
-from eyesup.world.scenarios.base import Ability, Scenario, draw_body, dress, start_before
+from eyesup.world.scenarios.base import Ability, Scenario, draw_body, dress, start_before, starts_at_stop
 from eyesup.world.stage import Stage, UnsuitableError, verge_pose
 from eyesup.world.traffic import BODIES
 
@@ -50,7 +50,7 @@ class BlockedLane(Scenario):
         arrival_s = float(rng.uniform(ARRIVAL_S[0], min(ARRIVAL_S[1], self.latest_s + self.react_s - 0.5)))
         for s in rng.uniform(40.0, 170.0, PLACES):
             start_s = start_before(route, float(s), arrival_s, cruise_mps)
-            if start_s < 6.0 or not self._fits(route, room, float(s), one_lane):
+            if start_s < 6.0 or starts_at_stop(start_s, stop_s) or not self._fits(route, room, float(s), one_lane):
                 continue
             self.site_s, self.room, self._arrival_s = float(s), room, arrival_s
             return start_s

@@ -12,7 +12,16 @@ from eyesup.world.passing import SIREN_BEHIND_M
 from eyesup.world.road_room import RoadRoom, road_room
 from eyesup.world.roads import Town
 from eyesup.world.route import Route, road_edges
-from eyesup.world.scenarios.base import ALIGNED_SHARE, Ability, EdgeCase, Scenario, dress, on_time, start_before
+from eyesup.world.scenarios.base import (
+    ALIGNED_SHARE,
+    Ability,
+    EdgeCase,
+    Scenario,
+    dress,
+    on_time,
+    start_before,
+    starts_at_stop,
+)
 from eyesup.world.stage import Stage, UnsuitableError, verge_pose
 
 SIZES_M = ((4.8, 1.9, 1.75), (5.6, 2.1, 2.7), (8.2, 2.5, 3.4))  # police car, ambulance, fire engine
@@ -44,7 +53,8 @@ class EmergencyVehicle(Scenario):
         self._size_m = SIZES_M[int(rng.integers(len(SIZES_M)))]
         for s in rng.uniform(90.0, 230.0, PLACES):
             start_s = start_before(route, float(s), noticed_s, cruise_mps)
-            if start_s < FOLLOWS_M[1] + 4.0 or not self._fits(route, room, float(s)):
+            late = start_s < FOLLOWS_M[1] + 4.0 or starts_at_stop(start_s, stop_s)
+            if late or not self._fits(route, room, float(s)):
                 continue
             self._noticed_s, self._room = float(s), room
             return start_s

@@ -18,7 +18,7 @@ from eyesup.world.traffic import BODIES
 
 ARRIVAL_S = (5.0, 9.0)
 REACTION_S = 2.0  # the cue matters this long before a free ego would arrive
-STRAIGHT_COS = 0.8  # of the change of heading of a way straight over the junction
+STRAIGHT_COS = 0.97  # of the change of heading of a way straight over the junction
 MIN_ACROSS = 0.7  # sine of the angle between that way and ours
 SPEED_MPS, SLOWEST_MPS = (8.0, 12.5), 5.0  # of the runner
 PACING_MPS2 = 2.0  # with which it chooses its speed so that both arrive together
