@@ -32,10 +32,10 @@ TABLES = {"ade_3s": ("ADE over 3 s", "m"), "l2_at_3s": ("L2 at 3 s", "m"), "l2_a
 OPENLOOP = "Protocol eyesup-openloop-v1: ego frame, rear axle, six waypoints of 0.5 s; exact oriented boxes. "
 
 
-def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, noise: int = 3) -> int:
+def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 46, noise: int = 3) -> int:
     """Generate an unseen test split, plan it with IK-VLA and baselines, insert obstacles, write report.html and summary.json.
 
-    Safe to repeat: what is finished is kept. Example: eyesup demo --out runs/demo --logs 30
+    Safe to repeat: what is finished is kept. Example: eyesup demo --out runs/demo --logs 46
 
     Args:
         out: Folder of everything the demo makes.
@@ -45,7 +45,7 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 30, nois
     """
     started = time.perf_counter()
     console.rule("1/4 the world: unseen towns, traffic, cameras")
-    world = generate(GenerateConfig(out=out / "world", split="test", logs=logs, workers=2))
+    world = generate(GenerateConfig(out=out / "world", split="test", logs=logs, workers=2, keep_going=True))
     source = WorldSource(out / "world", with_map=False)
     console.rule("2/4 planning every keyframe")
     planner = with_noise(load_planner(model), noise)
