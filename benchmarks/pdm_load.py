@@ -38,7 +38,6 @@ def street_scene(seed: int = 0) -> SceneInputs:
     ], axis=-1)  # fmt: skip
     poses = from_frame(poses, ORIGIN)
     velocity = speed[:, None, None] * np.stack([np.cos(poses[..., 2]), np.sin(poses[..., 2])], axis=-1)
-    reference = np.column_stack([start[0] + 0.8 * np.arange(41), np.full(41, start[1]), np.zeros(41)])
     waypoints = np.column_stack([4.0 * np.arange(1, 9), np.zeros(8), np.zeros(8)])
     red = tuple(token for token in ids if token.startswith("through y 1 1"))
     return SceneInputs(
@@ -56,8 +55,8 @@ def street_scene(seed: int = 0) -> SceneInputs:
         agent_seen=np.ones((AGENTS, 11), dtype=bool),
         agent_types=("VEHICLE",) * (AGENTS - 10) + ("PEDESTRIAN",) * 6 + ("TRAFFIC_CONE",) * 4,
         red_lane_ids=(red,) * 11,
-        references={"v1": from_frame(reference, ORIGIN), "v2": from_frame(reference, ORIGIN)},
         human=waypoints,
+        speed_limit_mps=13.0,
     )
 
 

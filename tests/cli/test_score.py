@@ -77,6 +77,7 @@ def test_what_cannot_be_scored_stops_or_is_counted(tmp_path, capsys):
     stored_with(tmp_path, "a", waypoints=waypoints)
     stored_with(tmp_path, "b", centerline=line[:0])
     (tmp_path / "scenes" / "c.npz").write_bytes(b"no scene")
+    np.savez(tmp_path / "scenes" / "d.npz", other=np.zeros(3))  # no scene and no failure
     call = ["score", "pdm", "--scenes", str(tmp_path / "scenes"), "--out", str(tmp_path / "out.jsonl")]
     assert main(call) == 1
     assert "scene public_001, plan 3: waypoint 2 has x = inf" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from eyesup import __version__
 PACKAGES = {
     "numpy": "", "scipy": "", "panda3d": "world", "eclipse-sumo": "world", "libsumo": "world", "pyarrow": "world",
     "shapely": "world", "torch": "models", "transformers": "models", "diffusers": "models", "safetensors": "models",
-    "accelerate": "train", "tensorboard": "train", "matplotlib": "report", "jinja2": "report",
+    "accelerate": "train", "tensorboard": "train", "matplotlib": "report", "jinja2": "report", "numba": "score",
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from eyesup.cli.common import console, progress_bar
+from eyesup.cli.score_openloop import openloop
 from eyesup.scoring.pdm.aggregate import official_rows, write_official_csv
 from eyesup.scoring.pdm.npz import read_scene, scene_files
 from eyesup.scoring.pdm.score import PDMScore, prepare, score
@@ -35,7 +36,7 @@ def pdm(
     A line holds scene, index, version (as asked for) and protocol (its full name), every sub-score under its official name,
     and the scores. In v2 sub-scores after the human filter follow with the prefix filtered_, and what needs an earlier plan
     is null where there is none. The layout of a scene file is described in eyesup/scoring/pdm/npz.py.
-    The first call after an installation compiles for about half a minute; the result is kept.
+    The first call after an installation compiles for some twenty seconds; the result is kept.
     Example: eyesup score pdm --scenes tests/golden/navsim --version v2 --out runs/pdm/scores.jsonl
 
     Args:
@@ -169,4 +170,5 @@ def explain(scene: Positional[Path], index: Positional[int], out: Path, version:
 
 
 def main(argv: list[str]) -> int:
-    return tyro.extras.subcommand_cli_from_dict({"pdm": pdm, "explain": explain}, args=argv, prog="eyesup score")
+    commands: dict[str, Callable[..., int]] = {"pdm": pdm, "explain": explain, "openloop": openloop}
+    return tyro.extras.subcommand_cli_from_dict(commands, args=argv, prog="eyesup score")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from drawn_scenes import SPEED, moved, rectangle, road, straight, with_agent, with_polygon
-from golden_scenes import NAMES, prepared, stable, stored
+from golden_scenes import NAMES, official, prepared, stable, stored
 from naive import NaiveScorer
 
 from eyesup.scoring.pdm import SceneInputs, prepare, score, with_weights
 from eyesup.scoring.pdm.contacts import NEVER
-from eyesup.scoring.pdm.score import PDMScore
+from eyesup.scoring.pdm.score import PDMScore, versioned
 from eyesup.scoring.pdm.version import DAC, DDC, EC, EP, HC, LK, NC, TLC, TTC, V1, V1_0, V2, V2_2, C
 from eyesup.types import DataError
 
@@ -253,6 +254,18 @@ def test_weights_are_data():
         with_weights(V1, lane_keeping=1.0)
 
 
+def test_prepared_scenes_travel_between_processes_and_serve_several_versions():
+    scene = prepare(road(), V1)
+    view = versioned(scene, V1)
+    assert versioned(scene, with_weights(V1, ego_progress=10.0)) is view
+    assert versioned(scene, V1_0) is not view
+    copy = pickle.loads(pickle.dumps(scene))
+    assert len(copy.derived) == 2
+    plan = straight(5.0)[None, None]
+    for version in (V1, V2):
+        assert score(plan, [copy], version).score[0, 0] == score(plan, [scene], version).score[0, 0]
+
+
 def subscores_of(result: PDMScore) -> dict[str, np.ndarray]:
     return {**result.subscores, "score": result.score}
 
@@ -312,9 +325,10 @@ def test_a_batch_equals_its_singles_whatever_the_workers(version):
 @pytest.mark.parametrize("version", [V1, V2, V1_0])
 @pytest.mark.parametrize("name", [NAMES[3], NAMES[13]])
 def test_the_naive_twin_agrees(name, version):
-    item, scene = stored(name), prepared(name)
-    twin = NaiveScorer(item.inputs, version)
-    result = score(item.waypoints[None], [scene], version, item.previous[None])
+    item, family = stored(name), version.family
+    inputs = replace(item.inputs, references={family: official(name)[f"{family}_pdm_ref_poses"]})
+    twin = NaiveScorer(inputs, version)
+    result = score(item.waypoints[None], [prepare(inputs)], version, item.previous[None])
     sure = stable(name, version.family)
     for k in np.flatnonzero(sure)[:4]:
         expected = twin.score(item.waypoints[k], item.dt_s, item.previous[k])

@@ -47,15 +47,26 @@ class StoredScene:
 
 
 def scene_files(paths: list[Path]) -> list[Path]:
-    """The npz files named, and those in folders named, in order; DataError when there is none or one does not exist."""
+    """The npz files named, and the scenes among those in folders named, in order; DataError when there is none.
+
+    In a folder, npz files of another kind (without `meta` and `waypoints`) are passed over; broken ones are not.
+    """
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder of scenes")
-        found += sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        found += [part for part in sorted(path.glob("*.npz")) if _may_be_scene(part)] if path.is_dir() else [path]
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: no scene (*.npz) found")
     return found
+
+
+def _may_be_scene(path: Path) -> bool:
+    try:
+        names = set(zipfile.ZipFile(path).namelist())
+    except (OSError, zipfile.BadZipFile):
+        return True  # reading it will tell what is wrong
+    return {"meta.npy", "waypoints.npy"} <= names
 
 
 def read_scene(path: Path) -> StoredScene:

@@ -163,7 +163,7 @@ class PreparedScene:
         ego: The ego before and at t = 0.
         red_polygons: (R,) polygons whose light is red at some time.
         red_frames: (R, F) at which 2 Hz frames.
-        derived: By version name, what `eyesup.scoring.pdm.score` works out once per version.
+        derived: By version, what `eyesup.scoring.pdm.score` works out once.
     """
 
     inputs: SceneInputs
@@ -172,7 +172,7 @@ class PreparedScene:
     ego: EgoPast
     red_polygons: np.ndarray
     red_frames: Bool[np.ndarray, "R F"]
-    derived: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+    derived: dict[Version, object] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:

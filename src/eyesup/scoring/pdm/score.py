@@ -95,10 +95,11 @@ def prepare(inputs: SceneInputs, *versions: Version | str) -> PreparedScene:
 
 
 def versioned(scene: PreparedScene, version: Version) -> VersionedScene:
-    """The version's view of a scene, worked out once."""
-    if version.name not in scene.derived:
-        scene.derived[version.name] = _derive(scene, version)
-    found = scene.derived[version.name]
+    """The version's view of a scene, worked out once; versions that differ in weights alone share it."""
+    rules = replace(version, name=version.family, weights=tuple((name, 1.0) for name, _ in version.weights))
+    if rules not in scene.derived:
+        scene.derived[rules] = _derive(scene, rules)
+    found = scene.derived[rules]
     assert isinstance(found, VersionedScene)
     return found
 
