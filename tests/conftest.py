@@ -203,3 +203,14 @@ def debug_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "debug"
     IKVLAPlanner(*build(preset("debug"), seed=0)).save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def navsim_split(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny store exported as a NAVSIM split ``own_world`` with eight cameras of 64 x 36 px. Read only."""
+    from eyesup.data.navsim.write import export_store, navsim8
+    from eyesup.world.store import SceneStore
+
+    out = tmp_path_factory.mktemp("navsim") / "split"
+    export_store(SceneStore(tiny_store), out, rig=navsim8(64, 36))
+    return out

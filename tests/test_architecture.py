@@ -25,6 +25,7 @@ RANK = {
     "training": 6,
     "evaluation": 6,
     "diagnostics": 7,
+    "serving": 7,
     "recipes": 8,
     "cli": 9,
 }

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out="${1:-runs/shipped}"
 run=.venv/bin/eyesup
-export OMP_WAIT_POLICY=PASSIVE
+export OMP_WAIT_POLICY=ACTIVE
 
 train() { # recipe, folder, options
   local recipe=$1 folder=$2

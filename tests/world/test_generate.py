@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -317,7 +316,7 @@ def test_the_real_world_is_the_same_under_ray(tmp_path, real):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
-def test_a_killed_worker_ends_the_run_clearly_and_the_rest_is_made_later(tmp_path, real):
+def test_a_killed_worker_costs_nothing_and_what_was_cut_short_is_made_later(tmp_path, real):
     arguments = [sys.executable, "-m", "eyesup.cli.main", *generate_words(tmp_path, real), "--workers", "2"]
     run = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any(tmp_path.glob("*.frames.arrow")) or run.poll() is not None)
@@ -325,7 +324,8 @@ def test_a_killed_worker_ends_the_run_clearly_and_the_rest_is_made_later(tmp_pat
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     _, error = run.communicate(timeout=120)
-    assert run.returncode == 1 and re.search(r"a worker process died.*finished logs are kept", error)
+    assert run.returncode == 0, error
+    assert content(tmp_path) == content(real)
     (tmp_path / ".half.scene.arrow.7.tmp").write_bytes(b"half")
     done = sorted(tmp_path.glob("*.frames.arrow"))
     done[0].write_bytes(done[0].read_bytes()[:50])  # as a machine that lost power leaves it

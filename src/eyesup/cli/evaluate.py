@@ -23,6 +23,12 @@ from eyesup.types import DataError, Finding
 COLUMNS = {"ade_3s": "m", "l2_at_1s": "m", "l2_at_2s": "m", "l2_at_3s": "m", "l2_at_avg": "m", "l2_cumulative_avg": "m",
            "collision_3s": "%"}  # fmt: skip
 
+# Benchmark -> its command, which has options of its own: eyesup eval --benchmark NAME --help
+BENCHMARKS = {
+    "navsim": "eyesup.cli.evaluate_navsim:main",
+    "nuscenes": "eyesup.cli.evaluate_nuscenes:main",
+}
+
 
 def evaluation(
     store: Positional[Path],
@@ -37,6 +43,8 @@ def evaluation(
 
     Records go to OUT/records.jsonl, one line per planner, keyframe and noise seed; an interrupted evaluation goes on where it
     stopped. Example: eyesup eval runs/world/test --planners ik_vla_tiny constant_velocity --blank
+
+    Other benchmarks have options of their own: eyesup eval --benchmark navsim --help
 
     Args:
         store: Folder made by `eyesup world generate`.
@@ -92,4 +100,20 @@ def expert_of(source: SampleSource) -> ExpertReplay:
 
 
 def main(argv: list[str]) -> int:
-    return tyro.cli(evaluation, args=argv, prog="eyesup eval")
+    """`--benchmark NAME` hands over to that benchmark's own command; without it, stores of the world are evaluated."""
+    name, rest = _benchmark(argv)
+    if name is None:
+        return tyro.cli(evaluation, args=argv, prog="eyesup eval")
+    command = catalog.lookup(BENCHMARKS, name, "benchmark")
+    assert callable(command)
+    return int(command(rest))
+
+
+def _benchmark(argv: list[str]) -> tuple[str | None, list[str]]:
+    """The value of --benchmark, and the other arguments."""
+    for place, word in enumerate(argv):
+        if word.startswith("--benchmark="):
+            return word.split("=", 1)[1], argv[:place] + argv[place + 1 :]
+        if word == "--benchmark":
+            return " ".join(argv[place + 1 : place + 2]), argv[:place] + argv[place + 2 :]
+    return None, argv

@@ -11,9 +11,14 @@ from eyesup.types.errors import EyesUpError, MissingExtraError
 # group -> (module, one line of help, extra that brings its packages)
 GROUPS = {
     "world": ("eyesup.cli.world", "generate, inspect, render and film the embedded driving world", "world"),
+    "data": (
+        "eyesup.cli.data",
+        "check a download of nuScenes: what is there, what is missing, what to type next",
+        "nuscenes",
+    ),
     "train": ("eyesup.cli.train", "train a model from a named recipe, resumable at any step", "train"),
     "eval": ("eyesup.cli.evaluate", "plan every keyframe of a store and score the plans", "demo"),
-    "score": ("eyesup.cli.score", "NAVSIM's PDM score (PDMS, EPDMS) of stored plans; why one lost points", "score"),
+    "score": ("eyesup.cli.score", "stored plans: NAVSIM's PDM score, and the open-loop protocols", "score"),
     "diagnose": (
         "eyesup.cli.diagnose",
         "does this planner look at the road? counterfactuals, blanked images, strata",

@@ -1,4 +1,4 @@
-"""`eyesup score`: NAVSIM's PDM score of stored plans, and a picture of why one lost points."""
+"""`eyesup score`: NAVSIM's PDM score of stored plans, a picture of why one lost points, and open-loop protocols."""
 
 from __future__ import annotations
 

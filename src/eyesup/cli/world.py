@@ -15,6 +15,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from eyesup.cli.common import console
 from eyesup.cli.gallery import gallery
+from eyesup.cli.world_export import export
 from eyesup.cli.world_language import language
 from eyesup.types import DataError, Scene
 from eyesup.world.check import check_store
@@ -320,6 +321,7 @@ def main(argv: list[str]) -> int:
         "render": render,
         "video": video,
         "import": import_map,
+        "export": export,
         "gallery": gallery,
         "language": language,
     }

@@ -37,8 +37,10 @@ from eyesup.types import DataError, EyesUpError, Sample
 
 META_FILE, FRAMES_FILE, TOKENS_FILE, ROWS_FILE = "meta.json", "frames.jsonl", "tokens.f16", "rows.npz"
 FORMAT = 1
-MALLOC_MMAP_THRESHOLD = -3  # mallopt's name for it, malloc.h
+MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3  # mallopt's names, malloc.h
+MALLOC_MMAP_THRESHOLD_MAX = 32 << 20  # more is refused; also where glibc's own adjustment ends
 LARGE_BLOCK_BYTES = 4 << 20
+KEPT_BYTES = 1 << 30
 SPOT_CHECKS = 4  # frames whose pixels are compared with the cache before it is used again
 
 Encode = Callable[[np.ndarray], Tensor]
@@ -219,13 +221,12 @@ def encode_features(
         DataError: The folder was made by another encoder or of other images, or a second process is writing to it.
         EyesUpError: The cache cannot be written.
     """
-    _return_large_blocks()
     folder.mkdir(parents=True, exist_ok=True)
     _check_meta(folder, fingerprint, source.horizons_s)
     if _covers(folder, source):  # needs no lock: rows.npz appears whole, and the frames behind it never change
         _spot_check(folder, source)
         return open_features(folder)
-    with _locked(folder):
+    with _locked(folder), _large_blocks_returned():
         try:
             with _Writer(folder, fingerprint, source.horizons_s, encode, batch_frames) as writer:
                 if writer.row_of:
@@ -239,14 +240,24 @@ def encode_features(
     return open_features(folder)
 
 
-def _return_large_blocks() -> None:
+@contextmanager
+def _large_blocks_returned() -> Iterator[None]:
     """Have glibc give blocks of 4 MiB and more back to the system when they are freed; elsewhere nothing happens.
 
     Unasked, it raises that limit to 32 MiB as such blocks are freed and takes the next ones from the heap, which images and
-    file buffers then fragment: 10,000 encoded frames left 13 GB that nothing used.
+    file buffers then fragment: 10,000 encoded frames left 13 GB that nothing used. Afterwards large blocks are kept again: a
+    training step that had to ask the system for each of its tensors took 1.8 times as long.
     """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(MALLOC_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(MALLOC_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+    try:
+        yield
+    finally:
+        libc.mallopt(MALLOC_MMAP_THRESHOLD, MALLOC_MMAP_THRESHOLD_MAX)
+        libc.mallopt(MALLOC_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def open_features(folder: Path) -> FeatureStore:

@@ -14,14 +14,22 @@ WAYPOINT_DT_S = 0.5
 
 
 class ConstantVelocity:
-    """Keeps velocity and yaw rate of t = 0 (diagnostics of IK-VLA, arXiv 2605.21061, Appendix J)."""
+    """Keeps velocity and yaw rate of t = 0 (diagnostics of IK-VLA, arXiv 2605.21061, Appendix J).
+
+    Args:
+        waypoints: Planned poses, 0.5 s apart.
+    """
 
     name = "constant velocity + yaw rate"
     privileged = False
+    waypoints = WAYPOINTS
+
+    def __init__(self, waypoints: int = WAYPOINTS) -> None:
+        self.waypoints = waypoints
 
     def plan(self, observations: Sequence[Observation], seed: int = 0) -> list[Prediction]:
-        """Six waypoints at 0.5 s each; `seed` changes nothing."""
-        times = WAYPOINT_DT_S * np.arange(1, WAYPOINTS + 1)
+        """One plan each; `seed` changes nothing."""
+        times = WAYPOINT_DT_S * np.arange(1, self.waypoints + 1)
         return [
             Prediction(
                 observation.key,
@@ -35,11 +43,15 @@ class ConstantVelocity:
 
 
 class ConstantPosition:
-    """Stays where it is."""
+    """Stays where it is, for `waypoints` poses of 0.5 s."""
 
     name = "constant position"
     privileged = False
+    waypoints = WAYPOINTS
+
+    def __init__(self, waypoints: int = WAYPOINTS) -> None:
+        self.waypoints = waypoints
 
     def plan(self, observations: Sequence[Observation], seed: int = 0) -> list[Prediction]:
-        """Six waypoints at the origin; `seed` changes nothing."""
-        return [Prediction(o.key, Trajectory(np.zeros((WAYPOINTS, 3)), WAYPOINT_DT_S)) for o in observations]
+        """All waypoints at the origin; `seed` changes nothing."""
+        return [Prediction(o.key, Trajectory(np.zeros((self.waypoints, 3)), WAYPOINT_DT_S)) for o in observations]
