@@ -23,6 +23,16 @@ class VehicleGeometry:
     wheel_base_m: float
     rear_axle_to_center_m: float
 
+    @property
+    def front_m(self) -> float:
+        """From the rear axle to the front bumper."""
+        return self.rear_axle_to_center_m + self.length_m / 2
+
+    @property
+    def rear_m(self) -> float:
+        """From the rear bumper to the rear axle."""
+        return self.length_m / 2 - self.rear_axle_to_center_m
+
 
 # nuPlan's ego vehicle (nuplan-devkit, `get_pacifica_parameters`).
 PACIFICA = VehicleGeometry(5.176, 2.297, 1.777, 3.089, 1.461)

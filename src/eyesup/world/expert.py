@@ -89,7 +89,7 @@ class Expert:
         self, route: Route, cruise_mps: float, signals: Signals, road_map: RoadMap, vehicle: VehicleGeometry = PACIFICA
     ) -> None:
         self.route, self.cruise_mps, self.vehicle = route, cruise_mps, vehicle
-        self._front_m = vehicle.rear_axle_to_center_m + vehicle.length_m / 2
+        self._front_m = vehicle.front_m
         self._bulge = _front_swing(route.curvatures, self._front_m)
         self._stop_s = _stops_on_route(route, signals)
         self._held_rows, self._held_ends = _controlled_lane_ends(signals, road_map)

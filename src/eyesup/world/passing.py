@@ -97,8 +97,8 @@ class Passing:
     def __init__(self, route: Route, road_map: RoadMap, vehicle: VehicleGeometry) -> None:
         self.route, self._road_map, self._vehicle = route, road_map, vehicle
         self._half = vehicle.width_m / 2
-        self._front_m = vehicle.rear_axle_to_center_m + vehicle.length_m / 2
-        self._rear_m = vehicle.length_m / 2 - vehicle.rear_axle_to_center_m
+        self._front_m = vehicle.front_m
+        self._rear_m = vehicle.rear_m
         self._known_road: _Road | None = None
 
     @property

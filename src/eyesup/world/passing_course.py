@@ -92,8 +92,8 @@ class Courses:
     def __init__(self, route: Route, room: RoadRoom, vehicle: VehicleGeometry) -> None:
         self._route, self._room = route, room
         self._half = vehicle.width_m / 2
-        self._front_m = vehicle.rear_axle_to_center_m + vehicle.length_m / 2
-        self._rear_m = vehicle.length_m / 2 - vehicle.rear_axle_to_center_m
+        self._front_m = vehicle.front_m
+        self._rear_m = vehicle.rear_m
 
     def around(self, cluster: Cluster, target: float, ego: EgoNow) -> Course | None:
         """The course with offset `target` beside the cluster; None if the car cannot steer or drive it from here."""

@@ -44,8 +44,8 @@ class Gaps:
     def __init__(self, route: Route, room: RoadRoom, vehicle: VehicleGeometry) -> None:
         self._route, self._room = route, room
         self._half = vehicle.width_m / 2
-        self._front_m = vehicle.rear_axle_to_center_m + vehicle.length_m / 2
-        self._rear_m = vehicle.length_m / 2 - vehicle.rear_axle_to_center_m
+        self._front_m = vehicle.front_m
+        self._rear_m = vehicle.rear_m
 
     def allow(self, course: Course, cluster: Cluster, ego: EgoNow, others: Others) -> bool:
         """Whether the course may be driven now."""

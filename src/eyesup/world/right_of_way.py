@@ -140,7 +140,7 @@ class RightOfWay:
 
     def __init__(self, route: Route, signals: Signals, road_map: RoadMap, vehicle: VehicleGeometry) -> None:
         self._route, self._signals, self._vehicle = route, signals, vehicle
-        self._front_m = vehicle.rear_axle_to_center_m + vehicle.length_m / 2
+        self._front_m = vehicle.front_m
         self._lanes = {lane.id: lane for lane in road_map.lanes}
         self._painted = frozenset(line.lane_id for line in road_map.stop_lines)
         self._starts = np.array([turn.start_s for turn in route.junctions])

@@ -84,7 +84,7 @@ class Stage:
 
     @property
     def ego_front_s(self) -> float:
-        return self.ego_s + self.vehicle.rear_axle_to_center_m + self.vehicle.length_m / 2
+        return self.ego_s + self.vehicle.front_m
 
     def mark_cue(self) -> None:
         """The cue starts to matter now; only the first call counts."""

@@ -89,7 +89,7 @@ class Traffic:
         self._net_file, self._offset, self._seed, self._vehicle = net_file, offset, seed, vehicle
         self.held: dict[str, tuple[int, ...]] = {}  # signals that were told to stay green, and for which links
         self._bodies: dict[str, Body] = {}
-        self._front_m = vehicle.rear_axle_to_center_m + vehicle.length_m / 2
+        self._front_m = vehicle.front_m
 
     def __enter__(self) -> Traffic:
         if Traffic._open:

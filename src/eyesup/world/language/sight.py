@@ -162,7 +162,7 @@ class Observer:
         self.signals = [i for i, lanes in enumerate(scene.signals.stop_lane_ids) if on_route & set(lanes)]
         self.stops_s = self.route.project(scene.signals.stop_points[self.signals])[0]
         self.ego_s, self.ego_offset = self.route.project(scene.ego_poses[:, :2])
-        self.front_m = scene.vehicle.rear_axle_to_center_m + scene.vehicle.length_m / 2
+        self.front_m = scene.vehicle.front_m
         self.sectors = _covered(rig)
         self._standing: dict[tuple[int, float, float], bool | None] = {}
 

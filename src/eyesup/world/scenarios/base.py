@@ -172,5 +172,5 @@ def put_lead(stage: Stage, name: str, gap_m: float, cap_mps: float) -> None:
 
 def starts_at_stop(start_s: float, stop_s: list[float]) -> bool:
     """Whether an ego that starts there at speed could hardly stop at the next stop line."""
-    front = start_s + PACIFICA.rear_axle_to_center_m + PACIFICA.length_m / 2
+    front = start_s + PACIFICA.front_m
     return any(0.0 < stop - front < STOPPING_ROOM_M for stop in stop_s)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from eyesup.types import Cue, CueKind, Props, SignalState
+from eyesup.types import SignalState
 from eyesup.world.roads import Town
-from eyesup.world.route import Route, Turn, draw_lane_chain
-from eyesup.world.scenarios.base import Ability, Scenario, dress
+from eyesup.world.route import Route, draw_lane_chain
+from eyesup.world.scenarios.base import Ability, dress
 from eyesup.world.scenarios.junctions import (
-    Rival,
+    RivalScenario,
     draw_rival,
     empty_junction,
-    must_brake,
     rival_ways,
     sign_stops,
     unpark,
-    without,
 )
 from eyesup.world.splits import crossing_of, town_of
-from eyesup.world.stage import Stage, UnsuitableError
+from eyesup.world.stage import Stage
 
 ARRIVAL_S = (4.5, 10.0)
 BRAKING_S = 2.0
@@ -29,9 +27,10 @@ FREE_M = 40.0
 CROSSING_DEG = (50.0, 130.0)
 
 
-class GiveWay(Scenario):
+class GiveWay(RivalScenario):
     """At a yield sign, or where the road that the ego comes from is the lesser one by its painted line."""
 
+    rival_name = "crossing"
     ability = Ability.GIVE_WAY
     vehicles, pedestrians = (12, 35), (5, 20)
     cruise_mps = (6.5, 11.5)
@@ -58,7 +57,7 @@ class GiveWay(Scenario):
             between = any(start_s < other.start_s < turn.start_s for other in route.junctions)
             if start_s < 6.0 or approach not in painted or lit or between:
                 continue
-            self._turn: Turn = turn
+            self._turn = turn
             self._ways = rival_ways(self._town, route, turn, CROSSING_DEG)
             if self._ways:
                 return start_s
@@ -70,21 +69,6 @@ class GiveWay(Scenario):
         stage.clear(stage.ego_s, turn.end_s + FREE_M)
         way = self._ways[int(rng.integers(len(self._ways)))]
         pace, late = float(rng.uniform(*PACE_MPS)), float(rng.uniform(*LATE_S))
-        self._rival: Rival = draw_rival(stage, "crossing", way, turn, pace, late)
+        self._rival = draw_rival(stage, self.rival_name, way, turn, pace, late)
         dress(stage)
         unpark(stage, self._rival.sight_triangle(stage))
-
-    def act(self, stage: Stage) -> None:
-        if stage.cue_step is None and must_brake(stage, self._turn.start_s) and self._rival.in_sight(stage):
-            if stage.occupied(stage.ego_front_s, self._turn.end_s + 10.0):
-                raise UnsuitableError("somebody is between the ego and the junction")
-            stage.mark_cue()
-            self._rival.set_free = True
-        self._rival.keep_time(stage)
-
-    def props(self, stage: Stage) -> Props:
-        """Nothing hides the car from the ego."""
-        return without(super().props(stage), self._rival.sight_triangle(stage))
-
-    def cue(self, stage: Stage, ids: dict[str, int]) -> Cue:
-        return Cue(CueKind.AGENT, ids["crossing"])

@@ -9,13 +9,13 @@ import shapely
 
 from eyesup.geometry.boxes import box_corners
 from eyesup.geometry.polyline import Polyline
-from eyesup.types import Lights, Maneuver, Props
+from eyesup.types import Cue, CueKind, Lights, Maneuver, Props
 from eyesup.world.actors import Actor
 from eyesup.world.junctions import Way, downstream, joined_line, lane_length, other_ways, upstream
 from eyesup.world.right_of_way import SIGHT_M
 from eyesup.world.roads import Town
 from eyesup.world.route import Route, Turn, road_edges
-from eyesup.world.scenarios.base import draw_body
+from eyesup.world.scenarios.base import Scenario, draw_body
 from eyesup.world.stage import Stage, UnsuitableError
 from eyesup.world.sumo_net import SignalHead
 from eyesup.world.traffic import BODIES
@@ -171,3 +171,34 @@ def _meeting(route: Route, turn: Turn, path: Polyline, line_m: float) -> tuple[f
     if not close.any():
         return None
     return float(s[np.argmax(close.any(axis=1))]), float(m[np.argmax(close.any(axis=0))])
+
+
+class RivalScenario(Scenario):
+    """A scripted car, the rival, goes first where its way meets the ego's; it is the cue.
+
+    A subclass sets `_turn` when it draws its start, and `_rival` when it sets the stage.
+
+    Attributes:
+        rival_name: Name of the car.
+        open_view: Nothing stands where it would hide the two from each other.
+    """
+
+    rival_name = "rival"
+    open_view = True
+    _turn: Turn
+    _rival: Rival
+
+    def act(self, stage: Stage) -> None:
+        if stage.cue_step is None and must_brake(stage, self._turn.start_s) and self._rival.in_sight(stage):
+            if stage.occupied(stage.ego_front_s, self._turn.end_s + 10.0):
+                raise UnsuitableError("somebody is between the ego and where the ways meet")
+            stage.mark_cue()
+            self._rival.set_free = True
+        self._rival.keep_time(stage)
+
+    def props(self, stage: Stage) -> Props:
+        props = super().props(stage)
+        return without(props, self._rival.sight_triangle(stage)) if self.open_view else props
+
+    def cue(self, stage: Stage, ids: dict[str, int]) -> Cue:
+        return Cue(CueKind.AGENT, ids[self.rival_name])

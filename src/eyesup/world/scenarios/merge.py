@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eyesup.types import Cue, CueKind, Props
 from eyesup.world.junctions import downstream
 from eyesup.world.roads import Town
-from eyesup.world.route import Route, Turn
-from eyesup.world.scenarios.base import Ability, Scenario, dress
-from eyesup.world.scenarios.junctions import Rival, draw_rival, empty_junction, must_brake, rival_ways, unpark, without
+from eyesup.world.route import Route
+from eyesup.world.scenarios.base import Ability, dress
+from eyesup.world.scenarios.junctions import RivalScenario, draw_rival, empty_junction, rival_ways, unpark
 from eyesup.world.splits import merge_of
 from eyesup.world.stage import Stage, UnsuitableError
 
@@ -21,9 +20,10 @@ BESIDE_DEG = (5.0, 50.0)
 FREE_M = 60.0
 
 
-class Merge(Scenario):
+class Merge(RivalScenario):
     """Little traffic besides; the road has one lane, and whoever is on it goes first."""
 
+    rival_name = "passing"
     ability = Ability.MERGING
     vehicles, pedestrians = (3, 9), (0, 1)  # no sidewalks here
     cruise_mps = (7.5, 12.5)
@@ -39,7 +39,7 @@ class Merge(Scenario):
         return tuple(lane.id for lane in downstream(lanes, ramps[int(rng.integers(len(ramps)))], length_m))
 
     def start(self, route: Route, stop_s: list[float], cruise_mps: float, rng: np.random.Generator) -> float | None:
-        self._turn: Turn = route.junctions[0]
+        self._turn = route.junctions[0]
         latest = min(ARRIVAL_S[1], self.latest_s + BRAKING_S)
         start_s = self._turn.start_s - 6.0 - cruise_mps * float(rng.uniform(ARRIVAL_S[0], latest))
         return start_s if start_s > 6.0 else None
@@ -52,21 +52,6 @@ class Merge(Scenario):
         empty_junction(stage, turn)
         stage.clear(stage.ego_s, turn.end_s + FREE_M)
         pace, late = stage.cruise_mps * float(rng.uniform(*PACE_SHARE)), float(rng.uniform(*LATE_S))
-        self._rival: Rival = draw_rival(stage, "passing", ways[0], turn, pace, late)
+        self._rival = draw_rival(stage, self.rival_name, ways[0], turn, pace, late)
         dress(stage)
         unpark(stage, self._rival.sight_triangle(stage))
-
-    def act(self, stage: Stage) -> None:
-        if stage.cue_step is None and must_brake(stage, self._turn.start_s) and self._rival.in_sight(stage):
-            if stage.occupied(stage.ego_front_s, self._turn.end_s + 10.0):
-                raise UnsuitableError("somebody is between the ego and the end of the ramp")
-            stage.mark_cue()
-            self._rival.set_free = True
-        self._rival.keep_time(stage)
-
-    def props(self, stage: Stage) -> Props:
-        """Nothing hides the car from the ego."""
-        return without(super().props(stage), self._rival.sight_triangle(stage))
-
-    def cue(self, stage: Stage, ids: dict[str, int]) -> Cue:
-        return Cue(CueKind.AGENT, ids["passing"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eyesup.types import Cue, CueKind, Maneuver, SignalState
+from eyesup.types import Maneuver, SignalState
 from eyesup.world.roads import Town
-from eyesup.world.route import Route, Turn, draw_lane_chain
-from eyesup.world.scenarios.base import Ability, Scenario, dress
-from eyesup.world.scenarios.junctions import Rival, draw_rival, empty_junction, must_brake, rival_ways, sign_stops
+from eyesup.world.route import Route, draw_lane_chain
+from eyesup.world.scenarios.base import Ability, dress
+from eyesup.world.scenarios.junctions import RivalScenario, draw_rival, empty_junction, rival_ways, sign_stops
 from eyesup.world.splits import crossing_of, town_of
 from eyesup.world.stage import Stage, UnsuitableError
 
@@ -20,9 +20,10 @@ FREE_M = 40.0
 ONCOMING_DEG = (130.0, 180.0)
 
 
-class OncomingLeftTurn(Scenario):
+class OncomingLeftTurn(RivalScenario):
     """At a green light, or from a road that has priority over the side roads but not over who comes towards the ego."""
 
+    rival_name, open_view = "oncoming", False
     ability = Ability.GIVE_WAY
     vehicles, pedestrians = (12, 35), (5, 20)
     cruise_mps = (6.5, 11.5)
@@ -49,7 +50,7 @@ class OncomingLeftTurn(Scenario):
             between = any(start_s < other.start_s < turn.start_s for other in route.junctions)
             if gives_way or between or any(start_s < stop < turn.end_s for stop in signs):
                 continue
-            self._turn: Turn = turn
+            self._turn = turn
             self._ways = rival_ways(self._town, route, turn, ONCOMING_DEG)
             if self._ways:
                 return start_s
@@ -61,25 +62,18 @@ class OncomingLeftTurn(Scenario):
         stage.clear(stage.ego_s, turn.end_s + FREE_M)
         way = self._ways[int(rng.integers(len(self._ways)))]
         pace, late = float(rng.uniform(*PACE_MPS)), float(rng.uniform(*LATE_S))
-        self._rival: Rival = draw_rival(stage, "oncoming", way, turn, pace, late)
+        self._rival = draw_rival(stage, self.rival_name, way, turn, pace, late)
         dress(stage)
 
     def act(self, stage: Stage) -> None:
         if stage.step == 0:  # not earlier: SUMO inserts no vehicle before a light that never changes
             stage.hold_green(self._turn.end_s)
-        if stage.cue_step is None and must_brake(stage, self._turn.start_s) and self._rival.in_sight(stage):
-            if stage.occupied(stage.ego_front_s, self._turn.end_s + 10.0):
-                raise UnsuitableError("somebody is between the ego and the junction")
-            if any(stage.signal_states[row] == SignalState.RED for row in self._rows(stage)):
-                raise UnsuitableError("the signal is not green")
-            stage.mark_cue()
-            self._rival.set_free = True
-        self._rival.keep_time(stage)
+        super().act(stage)
+        begins = stage.cue_step == stage.step
+        if begins and any(stage.signal_states[row] == SignalState.RED for row in self._rows(stage)):
+            raise UnsuitableError("the signal is not green")
 
     def _rows(self, stage: Stage) -> list[int]:
         """Signals of the route's approach to the junction."""
         approach = stage.route.lane_ids[stage.route.lane_at(self._turn.start_s - 0.1)]
         return [row for row, lanes in enumerate(stage.signals.stop_lane_ids) if approach in lanes]
-
-    def cue(self, stage: Stage, ids: dict[str, int]) -> Cue:
-        return Cue(CueKind.AGENT, ids["oncoming"])

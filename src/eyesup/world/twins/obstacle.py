@@ -39,7 +39,7 @@ def insert_obstacle(
     if not bodies or distance_m < 0:
         raise DataError(f"obstacle: kind {kind!r} at {distance_m} m must be a vehicle at 0 m or more")
     body, route = bodies[0], scene_route(scene)
-    front = route.project(*scene.ego_poses[step]) + scene.vehicle.rear_axle_to_center_m + scene.vehicle.length_m / 2
+    front = route.project(*scene.ego_poses[step]) + scene.vehicle.front_m
     pose = _obstacle_pose(scene, route, front + distance_m + body.size_m[0] / 2, lateral_m, body.size_m)
     agents = _with_standing(scene.agents, kind, body.size_m, pose)
     edited = replace(

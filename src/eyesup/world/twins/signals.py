@@ -101,7 +101,7 @@ def moved_signal(scene: Scene, step: int) -> Iterator[Scene]:
     """
     row = int(np.flatnonzero(scene.signals.ids == scene.cue.id)[0])
     route, speed = scene_route(scene), float(scene.ego_velocities[step, 0])
-    front = route.project(*scene.ego_poses[step]) + scene.vehicle.rear_axle_to_center_m + scene.vehicle.length_m / 2
+    front = route.project(*scene.ego_poses[step]) + scene.vehicle.front_m
     room = _stop_s(scene, route, row) - front - np.array(MOVED_M)
     possible = (room > MIN_APPROACH_M) & (speed**2 / (2 * np.maximum(room - 1.0, 0.1)) < COMFORT_MPS2)
     for metres in np.array(MOVED_M)[possible]:
