@@ -30,7 +30,7 @@ def small_world(tiny_store, monkeypatch):
 
 def test_the_demo_ends_with_a_report_and_its_numbers(small_world, debug_checkpoint, tmp_path, capsys):
     out = tmp_path / "demo"
-    options = ["--out", str(out), "--model", str(debug_checkpoint), "--logs", "2", "--noise", "2"]
+    options = ["--out", str(out), "--model", str(debug_checkpoint), "--logs", "2"]
     assert main(["demo", *options]) == 0
     assert (small_world[0].split, small_world[0].logs, small_world[0].out) == ("test", 2, out / "world")
     page = (out / "report.html").read_text()

@@ -16,9 +16,19 @@ from eyesup.evaluation.records import read_records
 
 @pytest.fixture(scope="module")
 def run(tiny_store, debug_checkpoint, tmp_path_factory):
-    """Folder of one evaluation: a rule, and a checkpoint with three noise seeds, also with blank images."""
+    """Folder of one evaluation: a rule, and a checkpoint whose three draws are scored each, also with blank images."""
     out = tmp_path_factory.mktemp("eval")
-    options = ["--planners", str(debug_checkpoint), "constant_velocity", "--noise", "3", "--blank", "--out", str(out)]
+    options = [
+        "--planners",
+        str(debug_checkpoint),
+        "constant_velocity",
+        "--samples",
+        "3",
+        "--each",
+        "--blank",
+        "--out",
+        str(out),
+    ]
     assert main(["eval", str(tiny_store), *options]) == 0
     return out
 
@@ -73,7 +83,17 @@ def test_a_repeated_command_plans_nothing_and_other_weights_or_seeds_do(
         return original(self, observations, seed)
 
     monkeypatch.setattr(IKVLAPlanner, "plan", counting)
-    command = ["eval", str(tiny_store), "--planners", str(checkpoint), "--no-expert", "--out", str(out), "--noise"]
+    command = [
+        "eval",
+        str(tiny_store),
+        "--planners",
+        str(checkpoint),
+        "--no-expert",
+        "--out",
+        str(out),
+        "--each",
+        "--samples",
+    ]
     before = (out / "records.jsonl").read_bytes()
     assert main([*command, "3"]) == 0
     assert planned == [] and (out / "records.jsonl").read_bytes() == before
@@ -92,7 +112,7 @@ def test_every_kth_keyframe(tiny_store, tmp_path):
     assert [r["key"] for r in read_records(out / "records.jsonl")] == list(WorldSource(tiny_store).keys[::4])
 
 
-@pytest.mark.parametrize("option", ["--noise", "--every"])
+@pytest.mark.parametrize("option", ["--samples", "--every"])
 def test_nonsense_numbers_are_refused(option, tiny_store, tmp_path, capsys):
     assert main(["eval", str(tiny_store), option, "0", "--out", str(tmp_path)]) == 1
     assert "must be at least 1" in capsys.readouterr().err

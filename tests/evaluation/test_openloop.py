@@ -65,7 +65,7 @@ def names(records):
 def test_one_record_per_keyframe_seed_and_alternative(source, tmp_path):
     out = tmp_path / "records.jsonl"
     progress: list[int] = []
-    made = evaluate(Noisy(), source, (0, 5), out, batch_size=4, progress=progress.append)
+    made = evaluate(Noisy(), source, (0, 5), out, batch_size=4, progress=progress.append, each=True)
     wanted = {(key, seed, k) for key in source.keys for seed in (0, 5) for k in range(3)}
     assert set(names(made)) == wanted and len(made) == len(wanted) == 36
     assert read_records(out) == json.loads(json.dumps(made)) == made  # nothing is lost in writing
@@ -83,7 +83,8 @@ def test_each_alternative_is_scored_by_itself(source):
         def plan(self, observations, seed=0):
             return [replace(p, samples=p.trajectory.poses + OFFSETS_M) for p in expert_of(source).plan(observations)]
 
-    records = evaluate(Beside(), source)
+    assert [r["ade_3s"] for r in evaluate(Beside(), source)] == pytest.approx([0.0] * len(source), abs=1e-9)
+    records = evaluate(Beside(), source, each=True)
     for record in records:
         assert record["ade_3s"] == pytest.approx(record["alternative"], abs=1e-9)
     assert [r["alternative"] for r in records] == [0, 1, 2] * len(source)
@@ -101,28 +102,28 @@ def test_scores_are_those_of_the_metric(source):
 def test_what_a_cut_file_holds_is_not_planned_again(source, tmp_path, kept_lines):
     """Also a keyframe whose alternatives were cut in the middle ends with all of them, once."""
     out = tmp_path / "records.jsonl"
-    whole = evaluate(Noisy(), source, (0, 5), out)
+    whole = evaluate(Noisy(), source, (0, 5), out, each=True)
     lines = out.read_text().splitlines(keepends=True)
     out.write_text("".join(lines[:kept_lines]) + (lines[kept_lines][:40] if kept_lines < len(lines) else ""))
     planner = Noisy()
-    again = evaluate(planner, source, (0, 5), out)
+    again = evaluate(planner, source, (0, 5), out, each=True)
     finished = kept_lines // 3
     assert len(planner.planned) == len(set(planner.planned)) == 12 - finished
     assert sorted(names(again)) == sorted(names(whole))
     assert {json.dumps(r) for r in again} == {json.dumps(r) for r in whole}
     silent = Noisy()
-    assert sorted(names(evaluate(silent, source, (0, 5), out))) == sorted(names(whole))
+    assert sorted(names(evaluate(silent, source, (0, 5), out, each=True))) == sorted(names(whole))
     assert silent.planned == []
 
 
 def test_records_of_other_planners_seeds_sources_and_weights_are_left_alone(source, tmp_path):
     out = tmp_path / "records.jsonl"
-    evaluate(Noisy(), source, (0,), out, stamp="first weights")
+    evaluate(Noisy(), source, (0,), out, stamp="first weights", each=True)
     half = subset(source, source.keys[:2])
-    assert {r["key"] for r in evaluate(Noisy(), half, (0,), out, stamp="first weights")} == set(half.keys)
+    assert {r["key"] for r in evaluate(Noisy(), half, (0,), out, stamp="first weights", each=True)} == set(half.keys)
     for change in ({"stamp": "other weights"}, {"stamp": "first weights", "seeds": (1,)}):
         planner = Noisy()
-        made = evaluate(planner, half, **{"seeds": (0,), "out": out, **change})
+        made = evaluate(planner, half, each=True, **{"seeds": (0,), "out": out, **change})
         assert len(planner.planned) == 2 and len(made) == 6
     assert len(evaluate(ConstantVelocity(), half, (0,), out)) == 2
 

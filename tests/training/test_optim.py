@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from eyesup.training.config import GroupConfig, TrainConfig
-from eyesup.training.optim import WeightAverage, build_optimizer, lr_factor, parameter_groups, set_learning_rates
+from eyesup.training.optim import (
+    Muon,
+    WeightAverage,
+    build_optimizer,
+    lr_factor,
+    orthogonalised,
+    parameter_groups,
+    set_learning_rates,
+)
 from eyesup.types import DataError
 
 
@@ -77,3 +85,39 @@ def test_average_follows_the_weights_and_swaps_back():
     with pytest.raises(KeyError), average.applied(model):
         raise KeyError
     assert model.weight.item() == 2.0
+
+
+def test_orthogonalising_keeps_directions_and_evens_out_strengths():
+    generator = torch.Generator().manual_seed(0)
+    left, _ = torch.linalg.qr(torch.randn(6, 4, generator=generator))
+    right, _ = torch.linalg.qr(torch.randn(4, 4, generator=generator))
+    matrix = left @ torch.diag(torch.tensor([9.0, 3.0, 1.0, 0.5])) @ right.T
+    found = left.T @ orthogonalised(matrix) @ right
+    torch.testing.assert_close(found, torch.diag(found.diagonal()), atol=1e-4, rtol=0)
+    assert ((found.diagonal() > 0.65) & (found.diagonal() < 1.25)).all()
+    torch.testing.assert_close(orthogonalised(matrix.T), orthogonalised(matrix).T)
+
+
+def test_muon_moves_matrices_by_its_scale_and_the_rest_as_adamw():
+    """A first step from momentum 0: the update's RMS is 0.6 x learning rate up to the spread of singular values."""
+    model, twin = Net(), Net()
+    twin.load_state_dict(model.state_dict())
+    config = TrainConfig(steps=1, batch_size=1, groups=(GroupConfig("all", ("",), 1e-2, 0.1),), optimizer="muon")
+    muon, adamw = (
+        build_optimizer(model, config),
+        torch.optim.AdamW(twin.parameters(), lr=1e-2, betas=config.betas, weight_decay=0),
+    )
+    assert isinstance(muon, Muon)
+    set_learning_rates(muon, 1.0)
+    before = model.decoder.weight.detach().clone()
+    for net in (model, twin):
+        (net.decoder(net.language(torch.tensor([1, 2]))) + net.position.sum()).square().sum().backward()
+    muon.step()
+    adamw.step()
+    torch.testing.assert_close(model.decoder.bias, twin.decoder.bias)
+    torch.testing.assert_close(model.language[0].weight, twin.language[0].weight)
+    change = model.decoder.weight.detach() - before * (1 - 1e-2 * 0.1)
+    # 2 x 4, two singular values near 1: RMS of the update = 0.6 sqrt(4) sqrt(2 / 8) = 0.6
+    assert 0.65 * 6e-3 < change.square().mean().sqrt() < 1.25 * 6e-3
+    assert set(muon.state[model.decoder.weight]) == {"momentum"}
+    assert len(muon.param_groups) == 2

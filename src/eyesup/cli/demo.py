@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
-from eyesup.cli.evaluate import expert_of, stamp, with_noise
+from eyesup.cli.evaluate import expert_of, stamp
 from eyesup.data.source import subset
 from eyesup.data.world import WorldSource
 from eyesup.diagnostics import ego_status, insertion, next_source
@@ -32,7 +32,7 @@ TABLES = {"ade_3s": ("ADE over 3 s", "m"), "l2_at_3s": ("L2 at 3 s", "m"), "l2_a
 OPENLOOP = "Protocol eyesup-openloop-v1: ego frame, rear axle, six waypoints of 0.5 s; exact oriented boxes. "
 
 
-def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 46, noise: int = 3) -> int:
+def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 46) -> int:
     """Generate an unseen test split, plan it with IK-VLA and baselines, insert obstacles, write report.html and summary.json.
 
     Safe to repeat: what is finished is kept. Example: eyesup demo --out runs/demo --logs 46
@@ -41,17 +41,16 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 46, nois
         out: Folder of everything the demo makes.
         model: Shipped checkpoint or checkpoint folder of the planner under test.
         logs: Test logs of 20 s to generate; towns and seeds that training never saw.
-        noise: Noise seeds per keyframe.
     """
     started = time.perf_counter()
     console.rule("1/4 the world: unseen towns, traffic, cameras")
     world = generate(GenerateConfig(out=out / "world", split="test", logs=logs, workers=2, keep_going=True))
     source = WorldSource(out / "world", with_map=False)
     console.rule("2/4 planning every keyframe")
-    planner = with_noise(load_planner(model), noise)
+    planner = load_planner(model)
     expert = expert_of(source)
     planners: list[Planner] = [planner, blanked(planner), *map(load_planner, BASELINES), expert]
-    marks = [stamp(model, noise)] * 2 + [stamp(name, noise) for name in BASELINES] + [""]
+    marks = [stamp(model)] * 2 + [stamp(name) for name in BASELINES] + [""]
     records = plan_all(planners, marks, source, out)
     console.rule("3/4 what if there were a car on the path?")
     finding, versions = insert(planner, source)
@@ -74,7 +73,6 @@ def demo(out: Path = Path("runs/demo"), model: str = MODEL, logs: int = 46, nois
         {
             **facts(f"eyesup demo --logs {logs}"),
             "took": f"{time.perf_counter() - started:.0f} s",
-            "noise seeds": str(noise),
         },
     )
     report = write(page, out / "report.html")

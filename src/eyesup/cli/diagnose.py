@@ -10,11 +10,10 @@ from tyro.conf import Positional
 
 from eyesup import catalog
 from eyesup.cli.common import console, facts, print_finding, write_json
-from eyesup.cli.evaluate import with_noise
+from eyesup.cli.evaluate import check_counts, with_samples
 from eyesup.data.source import subset
 from eyesup.data.world import WorldSource
 from eyesup.models.load import load_planner
-from eyesup.types import DataError
 
 
 def diagnose(
@@ -22,7 +21,7 @@ def diagnose(
     store: Positional[Path],
     probes: tuple[str, ...] = ("ego_status", "vision_swap", "insertion"),
     seeds: tuple[int, ...] = (0,),
-    noise: int = 5,
+    samples: int | None = None,
     every: int = 1,
     out: Path = Path("runs/diagnose"),
 ) -> int:
@@ -35,13 +34,12 @@ def diagnose(
         store: Folder made by `eyesup world generate`.
         probes: Any of ego_status, vision_swap, insertion, next_source.
         seeds: Seeds of the noise; each plans everything once more.
-        noise: Noise draws per seed and keyframe of planners that sample; they share one pass and are averaged.
+        samples: Alternatives drawn per keyframe by planners that sample (default: as many as the checkpoint says).
         every: Take every k-th keyframe; insertion chooses its own from all of them.
         out: Folder of findings.json.
     """
-    if every < 1 or noise < 1:
-        raise DataError(f"--every {every} and --noise {noise} must be at least 1")
-    chosen = with_noise(load_planner(planner), noise)
+    check_counts(samples, every)
+    chosen = with_samples(load_planner(planner), samples)
     whole = WorldSource(store, with_map=False)
     thinned = subset(whole, whole.keys[::every]) if every > 1 else whole
     functions: dict[str, Any] = {name: catalog.lookup(catalog.PROBES, name, "probe") for name in probes}

@@ -34,14 +34,15 @@ def evaluation(
     store: Positional[Path],
     planners: tuple[str, ...] = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
     out: Path = Path("runs/eval"),
-    noise: int = 5,
+    samples: int | None = None,
+    each: bool = False,
     blank: bool = False,
     every: int = 1,
     expert: bool = True,
 ) -> int:
     """Score planners on every keyframe of a store.
 
-    Records go to OUT/records.jsonl, one line per planner, keyframe and noise seed; an interrupted evaluation goes on where it
+    Records go to OUT/records.jsonl, one line per planner and keyframe; an interrupted evaluation goes on where it
     stopped. Example: eyesup eval runs/world/test --planners ik_vla_tiny constant_velocity --blank
 
     Other benchmarks have options of their own: eyesup eval --benchmark navsim --help
@@ -50,16 +51,18 @@ def evaluation(
         store: Folder made by `eyesup world generate`.
         planners: Rules, shipped checkpoints or checkpoint folders.
         out: Folder of the records and the summary.
-        noise: Noise seeds per keyframe of planners that sample; each is scored by itself.
+        samples: Alternatives drawn per keyframe by planners that sample (default: as many as the checkpoint says).
+        each: Score each alternative by itself, not the plan chosen among them: what a single draw would get.
         blank: Also evaluate each checkpoint with its images replaced by grey.
         every: Take every k-th keyframe.
         expert: Add the expert itself (privileged), as the floor.
     """
-    if noise < 1 or every < 1:
-        raise DataError(f"--noise {noise} and --every {every} must be at least 1")
+    check_counts(samples, every)
     whole = WorldSource(store, with_map=False)
     source: SampleSource = subset(whole, whole.keys[::every]) if every > 1 else whole
-    chosen: list[tuple[Planner, str]] = [(with_noise(load_planner(n), noise), stamp(n, noise)) for n in planners]
+    chosen: list[tuple[Planner, str]] = [
+        (with_samples(load_planner(n), samples), stamp(n, samples, each)) for n in planners
+    ]
     if blank:
         chosen += [(blanked(p), mark) for name, (p, mark) in zip(planners, list(chosen)) if name not in catalog.RULES]
     if expert:
@@ -67,7 +70,7 @@ def evaluation(
     by_planner = {}
     for planner, mark in chosen:
         with progress_bar(planner.name, len(source)) as advance:
-            records = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance, stamp=mark)
+            records = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance, stamp=mark, each=each)
             by_planner[planner.name] = records
     findings = [
         Finding("openloop", f"{field} [{unit}]", PROTOCOL, table(by_planner, field, unit))
@@ -80,16 +83,21 @@ def evaluation(
     return 0
 
 
-def stamp(name: str, noise: int) -> str:
-    """What must not have changed for records to be reused: the weights behind the name, and the number of noise seeds."""
+def check_counts(samples: int | None, every: int) -> None:
+    if (samples is not None and samples < 1) or every < 1:
+        raise DataError(f"--samples {samples} and --every {every} must be at least 1")
+
+
+def stamp(name: str, samples: int | None = None, each: bool = False) -> str:
+    """What must not have changed for records to be reused: the weights behind the name, and how many plans were drawn."""
     weights = shipped().get(name, Path(name)) / "model.safetensors"
     digest = hashlib.blake2b(weights.read_bytes(), digest_size=6).hexdigest() if weights.exists() else "rule"
-    return f"{digest} x {noise}"
+    return digest + (f" x {samples}" if samples else "") + (" each" if each else "")
 
 
-def with_noise(planner: Planner, count: int) -> Planner:
-    """The planner giving `count` alternatives per plan, one per noise seed, where it samples at all."""
-    if hasattr(planner, "num_samples"):
+def with_samples(planner: Planner, count: int | None) -> Planner:
+    """The planner drawing `count` alternatives per plan, where it samples at all and a count is given."""
+    if count is not None and hasattr(planner, "num_samples"):
         planner.num_samples = count
     return planner
 

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from eyesup import catalog
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
-from eyesup.cli.evaluate import stamp, with_noise
+from eyesup.cli.evaluate import stamp
 from eyesup.data.navsim.cache import MetricCache, build_cache
 from eyesup.data.navsim.source import NavsimSource, Roots
 from eyesup.data.navsim.splits import find_split
@@ -134,17 +134,17 @@ def _plan(name: str, source: NavsimSource, out: Path, seed: int, keep_going: boo
     seen = source.showing(looks)
     with progress_bar(planner.name, len(source)) as advance:
         return make_plans(
-            planner, seen, seed, out / "plans.jsonl", stamp(name, 1), keep_going=keep_going, progress=advance
+            planner, seen, seed, out / "plans.jsonl", stamp(name), keep_going=keep_going, progress=advance
         )  # fmt: skip
 
 
 def _planner(name: str) -> Planner:
-    """A planner that plans 4 s, where it can be told to, and one plan."""
+    """A planner that plans 4 s, where it can be told to."""
     if name in catalog.RULES:
         rule = catalog.lookup(catalog.RULES, name, "planner")
         assert callable(rule)
         return rule(waypoints=WAYPOINTS)
-    return with_noise(load_planner(name), 1)
+    return load_planner(name)
 
 
 def _score(plans: Plans, source: NavsimSource, cache: MetricCache, short: str, out: Path, keep_going: bool) -> Scored:

@@ -24,6 +24,7 @@ def evaluate(
     batch_size: int = BATCH,
     progress: Callable[[int], None] | None = None,
     stamp: str = "",
+    each: bool = False,
 ) -> list[Record]:
     """Records of all keyframes under all noise seeds, in the protocol of `scoring.openloop`.
 
@@ -35,6 +36,8 @@ def evaluate(
         batch_size: Observations per call of `plan`.
         progress: Called with the number of keyframes just planned.
         stamp: Tells planners of one name apart (weights, number of alternatives): records with another stamp are not reused.
+        each: Score each alternative of a planner by itself, in place of the plan it chose among them: what a single draw
+            would get.
 
     Returns:
         All records of this planner on this source, those read from `out` included.
@@ -48,7 +51,7 @@ def evaluate(
         samples = [source[row] for row in rows]
         for seed in todo:
             fresh = [sample for sample in samples if (sample.key, seed) not in done]
-            made = score_batch(planner, fresh, seed, stamp)
+            made = score_batch(planner, fresh, seed, stamp, each)
             if out:
                 append_records(out, made)
             records += made
@@ -71,12 +74,14 @@ def _finished(
     return [r for plan in plans if len(plan) == plan[0].get("alternatives", len(plan)) for r in plan]
 
 
-def score_batch(planner: Planner, samples: Sequence[Sample], seed: int, stamp: str = "") -> list[Record]:
-    """Plan and score some samples with one noise seed; of a planner that gives alternatives each is scored by itself."""
+def score_batch(
+    planner: Planner, samples: Sequence[Sample], seed: int, stamp: str = "", each: bool = False
+) -> list[Record]:
+    """Plan and score some samples with one noise seed: the plan, or with `each` every alternative by itself."""
     predictions = planner.plan([sample.observation for sample in samples], seed)
     return [
         to_record(planner, sample, single, seed, index) | {"alternatives": len(singles), "stamp": stamp}
-        for sample, singles in zip(samples, map(alternatives, predictions))
+        for sample, singles in zip(samples, map(alternatives, predictions) if each else ([p] for p in predictions))
         for index, single in enumerate(singles)
     ]
 

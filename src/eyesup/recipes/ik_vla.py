@@ -232,8 +232,8 @@ def _groups(language_lr: float, ik_lr: float) -> tuple[GroupConfig, ...]:
 def ik_vla_tiny() -> IKVLARun:
     """IK-VLA of laptop size on cached encoder tokens."""
     train = TrainConfig(
-        steps=3000, batch_size=16, groups=_groups(8e-4, 8e-4), warmup_ratio=0.03, precision="bf16", ema_decay=0.999,
-        log_every=25, validate_every=500, checkpoint_every=500,
+        steps=10_000, batch_size=8, groups=_groups(1e-3, 1e-3), optimizer="muon", warmup_ratio=0.03, precision="bf16",
+        ema_decay=0.999, log_every=50, validate_every=1000, checkpoint_every=500,
     )  # fmt: skip
     chosen = preset("tiny")
     chosen = replace(chosen, processor=replace(chosen.processor, question_rate=QUESTION_RATE))
@@ -244,7 +244,7 @@ def ik_vla_tiny_grpo() -> IKVLARun:
     """reinforcement: a trained ik_vla_tiny (--init) whose IK network learns from the PDM score"""
     run = ik_vla_tiny()
     train = replace(
-        run.train, steps=400, batch_size=16, groups=(GroupConfig("ik", ("policy.decoder.",), 1e-4, weight_decay=1e-4),),
+        run.train, steps=400, batch_size=16, optimizer="adamw", groups=(GroupConfig("ik", ("policy.decoder.",), 1e-4, weight_decay=1e-4),),
         warmup_ratio=0.0, precision="fp32", ema_decay=None, validate_every=100, checkpoint_every=100,
     )  # fmt: skip
     return replace(run, name="ik_vla_tiny_grpo", train=train, twins="none", rl=RLConfig(enabled=True))

@@ -35,6 +35,7 @@ class TrainConfig:
         micro_batch_size: Samples per forward pass and process (None: as many as `batch_size` asks for). It changes memory
             and speed, never which samples a step sees nor their noise.
         groups: Parameter groups; every trainable parameter must fall into one.
+        optimizer: ``adamw``, or ``muon`` for the matrices of layers (`eyesup.training.optim.Muon`) and AdamW for the rest.
         betas: AdamW moments; (0.9, 0.95) as ReCogDrive's agent.
         warmup_ratio: Share of `steps` with linearly growing learning rate; cosine to `min_lr_ratio` afterwards.
         clip_norm: Limit of the global gradient norm; None switches clipping off.
@@ -53,6 +54,7 @@ class TrainConfig:
     batch_size: int
     groups: tuple[GroupConfig, ...]
     micro_batch_size: int | None = None
+    optimizer: Literal["adamw", "muon"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.95)
     warmup_ratio: float = 0.03
     min_lr_ratio: float = 0.0

@@ -68,6 +68,8 @@ class DecoderConfig:
         diffusion: Noise schedule and sampler.
         noise_draws: Noise levels drawn per training sample. They share its visual tokens, so that several cost little more
             than the paper's one, and the gradient is less noisy.
+        alternatives: Plans drawn per observation from one pass of the language model. A single draw of an uncertain future
+            lies farther from it than the middle of many.
         headline: Of several alternatives the plan is the ``first`` or the ``medoid`` (least mean distance to the others).
     """
 
@@ -84,6 +86,7 @@ class DecoderConfig:
     action_dim: Literal[2, 3] = 3
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     noise_draws: int = 1
+    alternatives: int = 1
     headline: Literal["first", "medoid"] = "medoid"
 
     def __post_init__(self) -> None:
@@ -92,8 +95,10 @@ class DecoderConfig:
         check_next_source(self.next_source)
         if self.action_dim not in (2, 3):
             raise DataError(f"decoder: action_dim {self.action_dim} must be 2 (x, y) or 3 (x, y, heading)")
-        if self.noise_draws < 1:
-            raise DataError(f"decoder: noise_draws {self.noise_draws} must be at least 1")
+        if self.noise_draws < 1 or self.alternatives < 1:
+            raise DataError(
+                f"decoder: noise_draws {self.noise_draws} and alternatives {self.alternatives} must be at least 1"
+            )
         if self.width % (2 * self.heads):
             raise DataError(f"decoder: width {self.width} must be a multiple of 2 x heads = {2 * self.heads}")
 

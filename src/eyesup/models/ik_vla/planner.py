@@ -50,7 +50,7 @@ class IKVLAPlanner:
     Args:
         model, processor: Two that fit each other; the model is put into evaluation mode.
         name: Row title in tables.
-        num_samples: Alternatives per plan. Alternative 0 is the same whatever their number.
+        num_samples: Alternatives per plan; None: as many as its config says. Alternative 0 is the same whatever their number.
         batch_size: Most observations per forward pass.
         max_answer_tokens: Longest answer.
         next_source: What the decoder is given as next state instead of what its config says; see `with_next_source`.
@@ -62,13 +62,14 @@ class IKVLAPlanner:
         model: IKVLA,
         processor: IKVLAProcessor,
         name: str = "IK-VLA",
-        num_samples: int = 1,
+        num_samples: int | None = None,
         batch_size: int = 8,
         max_answer_tokens: int = 48,
         next_source: NextSource | None = None,
         reference: KeyedSamples | None = None,
     ) -> None:
         check_fit(model.config, processor.config)
+        num_samples = model.config.decoder.alternatives if num_samples is None else num_samples
         if num_samples < 1 or batch_size < 1:
             raise DataError(f"planner: num_samples {num_samples} and batch_size {batch_size} must be at least 1")
         self.model, self.processor, self.name = model.eval(), processor, name

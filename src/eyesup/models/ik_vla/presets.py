@@ -95,17 +95,19 @@ def _debug() -> IKVLAPreset:
 
 
 def _tiny() -> IKVLAPreset:
-    """N = 3 x (4 x 8) = 96 tokens, H x N = 288 placeholders, 8 waypoints (4 s) as on NAVSIM.
+    """N = 3 x (4 x 8) = 96 tokens and as many placeholders (3 s ahead), 8 waypoints (4 s) as on NAVSIM.
 
-    Predicts x_0 instead of eps, from several noise levels per sample: see the family's README.
+    Predicts x_0 instead of eps, from several noise levels per sample, and plans the middle of 16 draws: see the family's
+    README. One horizon instead of three is the paper's ablation; it trains in 60 % of the time.
     """
     return _assemble(
         VisionConfig.preset("tiny"),
         LanguageConfig(hidden=128, layers=4, heads=4, kv_heads=2, ffn=512),
         DecoderConfig(
-            width=128, heads=4, waypoints=8, noise_draws=8, diffusion=DiffusionConfig(100, sample_steps=10, prediction="sample")
+            width=128, heads=4, waypoints=8, noise_draws=8, alternatives=16,
+            diffusion=DiffusionConfig(100, sample_steps=10, prediction="sample"),
         ),
-        NextStateConfig(HORIZONS_S), ImageRule(), PromptConfig(system="short"), "tiny", ego_width=128,
+        NextStateConfig((3.0,)), ImageRule(), PromptConfig(system="short"), "tiny", ego_width=128,
     )  # fmt: skip
 
 
