@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from eyesup.catalog import RULES
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
-from eyesup.cli.evaluate import COLUMNS, stamp, with_noise
+from eyesup.cli.evaluate import COLUMNS, check_counts, stamp, with_samples
 from eyesup.cli.plan import to_row
 from eyesup.cli.score_nuscenes import SIDES, score_all, show, write
 from eyesup.data.nuscenes.cases import lidar_plan
@@ -37,7 +37,7 @@ def evaluation(
     version: str | None = None,
     command: CommandRule = "uniad",
     out: Path = Path("runs/nuscenes"),
-    noise: int = 1,
+    samples: int | None = None,
     every: int = 1,
     keep_going: bool = False,
 ) -> int:
@@ -56,12 +56,11 @@ def evaluation(
         version: Needed where the root holds several.
         command: uniad or vad (from the future), route (from the CAN bus expansion) or forward.
         out: Folder of plans, records and the summary.
-        noise: Noise seeds per keyframe in the records; the protocols score the headline plan.
+        samples: Alternatives drawn per keyframe by planners that sample (default: as many as the checkpoint says).
         every: Take every k-th keyframe.
         keep_going: Leave out keyframes whose images are missing, count and show them.
     """
-    if noise < 1 or every < 1:
-        raise DataError(f"--noise {noise} and --every {every} must be at least 1")
+    check_counts(samples, every)
     data = NuScenes(root, version)
     whole = NuScenesSource(data, split, command_rule=command)
     blind = NuScenesSource(data, split, command_rule=command, images="none")  # rules look at no pixel
@@ -77,9 +76,9 @@ def evaluation(
     by_planner, tables = {}, {}
     for name in planners:
         source = subset(blind if name in RULES else whole, kept)
-        planner = Recorded(with_noise(load_planner(name), noise), out)
+        planner = Recorded(with_samples(load_planner(name), samples), out)
         with progress_bar(planner.name, len(source)) as advance:
-            mark = f"{stamp(name, noise)} {command}"
+            mark = f"{stamp(name, samples)} {command}"
             by_planner[planner.name] = evaluate(
                 planner, source, (0,), out / "records.jsonl", progress=advance, stamp=mark
             )
