@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from eyesup.objectives.diffusion import trajectory_loss
+from eyesup.objectives.diffusion import TrajectoryError, trajectory_loss
 from eyesup.objectives.language import token_loss
 from eyesup.objectives.next_state import CollapseAlarm, next_state_loss
 from eyesup.types import DataError
@@ -55,12 +55,14 @@ class IKVLAObjective:
 
     Attributes:
         next_state, trajectory, answer: Weights; the paper combines its terms with equal ones.
+        trajectory_error: ``squared`` (the paper's) or ``absolute``.
         alarm: Raises `CollapseError` when the next-state target loses its spread.
     """
 
     next_state: float = 1.0
     trajectory: float = 1.0
     answer: float = 1.0
+    trajectory_error: TrajectoryError = "squared"
     alarm: CollapseAlarm = field(default_factory=CollapseAlarm)
 
     def __call__(self, outputs: Outputs, batch: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -73,7 +75,9 @@ class IKVLAObjective:
             parts["next_state"] = next_state_loss(outputs.next_state, outputs.next_target, outputs.next_valid)
         if outputs.decoder is not None:
             terms = outputs.decoder
-            parts["trajectory"] = trajectory_loss(terms.prediction, terms.target, batch["trajectory_valid"])
+            parts["trajectory"] = trajectory_loss(
+                terms.prediction, terms.target, batch["trajectory_valid"], self.trajectory_error
+            )
         if outputs.answer_logits is not None and outputs.answer_targets is not None:
             name = "trajectory" if outputs.text_is_plan else "answer"
             parts[name] = token_loss(outputs.answer_logits, outputs.answer_targets)
