@@ -214,3 +214,74 @@ def navsim_split(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     out = tmp_path_factory.mktemp("navsim") / "split"
     export_store(SceneStore(tiny_store), out, rig=navsim8(64, 36))
     return out
+
+
+@pytest.fixture(scope="session")
+def write_argoverse_log() -> Callable[..., Path]:
+    """`write_argoverse_log(folder, seconds=8.0)`: a log in the layout of Argoverse 2, written by hand; returns the folder.
+
+    City frame: a road along +y through (1000, 2000), two lanes one after the other and one more, the second of them a junction's, where a
+    lane branches off to the left; beside them an oncoming lane and a bicycle lane; a crossing. The ego starts at (1000, 2000), 50 m
+    up, and drives at 5 m/s along +y. Boxes: a car 20 m ahead at its speed, a pedestrian at (1006, 2030) from the eleventh sweep on,
+    a sign, and the ego's own.
+    """
+    return _write_argoverse_log
+
+
+def _write_argoverse_log(folder: Path, seconds: float = 8.0) -> Path:
+    import pyarrow as pa
+    from pyarrow import feather
+
+    start_ns, facing = 10**18, {"qw": 0.5**0.5, "qx": 0.0, "qy": 0.0, "qz": 0.5**0.5}  # the ego's x is the city's y
+    times = np.arange(round(100 * seconds)) * 10_000_000  # poses at 100 Hz
+    poses = {"timestamp_ns": start_ns + times, **{k: np.full(len(times), v) for k, v in facing.items()}}
+    poses |= {"tx_m": np.full(len(times), 1000.0), "ty_m": 2000.0 + 5e-9 * times, "tz_m": np.full(len(times), 50.0)}
+    boxes: dict[str, list] = {name: [] for name in ("timestamp_ns", "track_uuid", "category", "length_m", "width_m", "height_m",
+                                                    "qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m")}  # fmt: skip
+    for step, time in enumerate(times[::10]):
+        driven = 5e-9 * time
+        seen = [
+            ("aa", "REGULAR_VEHICLE", (4.6, 1.9, 1.6), (20.0, 0.0, 0.5)),
+            ("cc", "SIGN", (0.1, 0.6, 2.2), (40.0 - driven, -5.0, 0.8)),
+            ("dd", "EGO_VEHICLE", (4.877, 2.0, 1.473), (0.0, 0.0, 0.0)),
+        ]
+        if step >= 10:
+            seen.append(("bb", "PEDESTRIAN", (0.6, 0.6, 1.8), (30.0 - driven, -6.0, 0.6)))
+        for track, category, size, place in seen:
+            for name, value in zip(boxes, (start_ns + int(time), track, category, *size, 1.0, 0.0, 0.0, 0.0, *place)):
+                boxes[name].append(value)
+    (folder / "map").mkdir(parents=True)
+    feather.write_feather(pa.table(poses), folder / "city_SE3_egovehicle.feather")
+    feather.write_feather(pa.table(boxes), folder / "annotations.feather")
+    (folder / "map" / f"log_map_archive_{folder.name}____PIT_city_1.json").write_text(json.dumps(_argoverse_map()))
+    return folder
+
+
+def _argoverse_map() -> dict[str, dict]:
+    def points(*xy: tuple[float, float]) -> list[dict[str, float]]:
+        return [{"x": 1000.0 + x, "y": 2000.0 + y, "z": 50.0} for x, y in xy]
+
+    def lane(number: int, left: list, right: list, marks: tuple[str, str] = ("NONE", "NONE"), **facts: object) -> dict:
+        return {
+            "id": number, "is_intersection": False, "lane_type": "VEHICLE", "left_lane_boundary": left,
+            "right_lane_boundary": right, "left_lane_mark_type": marks[0], "right_lane_mark_type": marks[1], "successors": [],
+            "predecessors": [], "left_neighbor_id": None, "right_neighbor_id": None, **facts,
+        }  # fmt: skip
+
+    low, high = points((-1.75, -30.0), (-1.75, 15.0)), points((1.75, -30.0), (1.75, 15.0))
+    turn = ((-1.75, 15.0), (-4.0, 24.0), (-13.0, 26.5)), ((1.75, 15.0), (-1.0, 27.0), (-13.0, 30.0))
+    lanes = [
+        lane(1, low, high, ("DOUBLE_SOLID_YELLOW", "DASHED_WHITE"), successors=[2, 3, 99], left_neighbor_id=5, right_neighbor_id=6),
+        lane(2, points((-1.75, 15.0), (-1.75, 35.0)), points((1.75, 15.0), (1.75, 35.0)), is_intersection=True, successors=[4]),
+        lane(3, points(*turn[0]), points(*turn[1]), is_intersection=True),
+        lane(4, points((-1.75, 35.0), (-1.75, 120.0)), points((1.75, 35.0), (1.75, 120.0)), ("SOLID_YELLOW", "NONE")),
+        lane(5, low[::-1], points((-5.25, 15.0), (-5.25, -30.0)), ("DOUBLE_SOLID_YELLOW", "NONE"), left_neighbor_id=1),
+        lane(6, high, points((3.5, -30.0), (3.5, 15.0)), ("DASHED_WHITE", "SOLID_WHITE"), lane_type="BIKE", left_neighbor_id=1),
+    ]  # fmt: skip
+    ring = points((-20.0, -40.0), (5.0, -40.0), (5.0, 130.0), (-20.0, 130.0))
+    crossing = {"id": 8, "edge1": points((-5.0, 36.0), (5.0, 36.0)), "edge2": points((-5.0, 39.0), (5.0, 39.0))}
+    return {
+        "lane_segments": {str(row["id"]): row for row in lanes},
+        "drivable_areas": {"7": {"id": 7, "area_boundary": ring}},
+        "pedestrian_crossings": {"8": crossing},
+    }

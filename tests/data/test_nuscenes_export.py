@@ -161,7 +161,7 @@ def test_names_and_versions():
 
 
 def test_quaternions_of_cameras():
-    from eyesup.data.nuscenes.dataset import rotations
+    from eyesup.data.recorded import rotations
 
     for yaw in np.linspace(-np.pi, np.pi, 9):
         rotation = ego_from_cam(float(yaw), (0.0, 0.0, 0.0))[:3, :3]

@@ -18,12 +18,13 @@ def record(index: int, gap: float | None, seed: int = 0, active: bool = False) -
 
 def test_strata_are_the_quarters_of_the_gap():
     gaps = np.random.default_rng(0).permutation(101).astype(float)  # quartiles at exactly 25 and 75
-    groups = strata([record(i, float(g), active=g > 90) for i, g in enumerate(gaps)])
-    whole, low, high, active = groups.values()
+    groups = strata([record(i, float(g), active=g > 90 or g < 3) for i, g in enumerate(gaps)])
+    whole, low, high, active, both = groups.values()
     assert list(groups)[1:3] == ["ego-dominated (gap <= 25.00 m)", "vision-critical (gap >= 75.00 m)"]
     assert sorted(r["ego_gap"] for r in low) == list(range(26))
     assert sorted(r["ego_gap"] for r in high) == list(range(75, 101))
-    assert len(whole) == 101 and {r["ego_gap"] for r in active} == set(range(91, 101))
+    assert len(whole) == 101 and {r["ego_gap"] for r in active} == {0, 1, 2, *range(91, 101)}
+    assert {r["ego_gap"] for r in both} == set(range(91, 101))
 
 
 def test_seeds_of_a_keyframe_do_not_weigh_in_the_quantiles():

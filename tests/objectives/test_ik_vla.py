@@ -63,6 +63,8 @@ def test_invalid_waypoints_do_not_count() -> None:
     prediction[0, 0, 0], prediction[0, 0, 1] = 2.0, 50.0
     loss = trajectory_loss(prediction, torch.zeros(1, 1, 2, 3), torch.tensor([[True, False]]))
     assert loss.item() == pytest.approx(4.0)
+    absolute = trajectory_loss(prediction, torch.zeros(1, 1, 2, 3), torch.tensor([[True, False]]), "absolute")
+    assert absolute.item() == pytest.approx(2.0)
 
 
 def test_text_of_a_plan_is_a_trajectory_loss() -> None:

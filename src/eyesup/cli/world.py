@@ -1,4 +1,4 @@
-"""`eyesup world`: generate, inspect, check, render and film the embedded driving world, or import a map of your own."""
+"""`eyesup world`: generate, inspect, check, render and film the embedded driving world, or bring maps and real logs into it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from eyesup.cli.common import console
 from eyesup.cli.gallery import gallery
 from eyesup.cli.world_export import export
 from eyesup.cli.world_language import language
+from eyesup.cli.world_replay import replay
 from eyesup.types import DataError, Scene
 from eyesup.world.check import check_store
 from eyesup.world.check import repair as delete_broken
@@ -324,5 +325,6 @@ def main(argv: list[str]) -> int:
         "export": export,
         "gallery": gallery,
         "language": language,
+        "replay": replay,
     }
     return tyro.extras.subcommand_cli_from_dict(commands, prog="eyesup world", description=__doc__, args=argv)

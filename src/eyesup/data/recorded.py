@@ -23,6 +23,8 @@ from eyesup.types import (
 from eyesup.types._check import as_array
 from eyesup.types.errors import DataError
 
+SLOW_MPS = 1.0  # below, yaw rate over speed says nothing about the steering
+
 
 @dataclass(frozen=True)
 class RecordedFrame:
@@ -112,6 +114,25 @@ def rigid(quaternion_wxyz: Sequence[float | int], translation_m: Sequence[float 
     ]
     pose[:3, 3] = translation_m
     return pose
+
+
+def rotations(quaternions: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, "N 3 3"]:
+    """Rotation matrices of quaternions, scalar first."""
+    norm = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    if len(norm) and norm.min() < 1e-6:
+        raise DataError("a rotation quaternion is zero; the table is damaged")
+    w, x, y, z = (quaternions / norm).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows).reshape(3, 3, -1), -1, 0)
+
+
+def steering_of(speed_mps: float, yaw_rate_rps: float, wheel_base_m: float) -> float:
+    """Front-wheel angle of a car that turns so [rad], left positive; 0 where it hardly moves."""
+    return float(np.arctan(wheel_base_m * yaw_rate_rps / speed_mps)) if speed_mps > SLOW_MPS else 0.0
 
 
 def planar(pose: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "3"]:

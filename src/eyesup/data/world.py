@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import UInt8
 
-from eyesup.types import CameraRig, Command, CueKind, Observation, Sample, Scene, Truth
+from eyesup.types import CameraRig, Command, CommandSource, CueKind, Observation, Sample, Scene, Truth
 from eyesup.types.errors import DataError
 from eyesup.world.ego_view import (
     agents_in_ego_frame,
@@ -101,17 +102,9 @@ class WorldSource:
         return str(tags["scenario"]), float(tags["cue_effect_m"]) if shown and tags["cue_effect_valid"] else 0.0
 
     def _observation(self, key: str, step: int) -> Observation:
-        scene, rig = self.store.scene(key), self.store.rig_of(key)
-        return Observation(
-            key=_sample_key(key, step),
-            images=_black_images(1, rig) if self.images == "none" else self.store.images(key, step)[None],
-            image_times_s=np.zeros(1),
-            rig=rig,
-            ego=ego_status(scene, step),
-            history=history(scene, step),
-            command=Command(scene.maneuvers[step]),
-            vehicle=scene.vehicle,
-        )
+        rig = self.store.rig_of(key)
+        images = _black_images(1, rig)[0] if self.images == "none" else self.store.images(key, step)
+        return observe(self.store.scene(key), step, rig, images, _sample_key(key, step))
 
     def _truth(self, key: str, step: int, keyframe: int) -> Truth:
         scene = self.store.scene(key)
@@ -157,6 +150,25 @@ class WorldSource:
             "cue_active": known and effect > CUE_ACTIVE_M, "cue_visible_px": int(annotations.visible_px[keyframe][cue].sum()),
             "ego_gap_m": float(annotations.ego_gap_m[keyframe]),
         }  # fmt: skip
+
+
+def observe(scene: Scene, step: int, rig: CameraRig, images: UInt8[np.ndarray, "C H W 3"], key: str) -> Observation:
+    """What a planner may see at a step of a scene.
+
+    Commands come from a route; where the scene's tag ``command_source`` says that its route was read off the driven future, they
+    say so too, and records made with them are stamped privileged.
+    """
+    source = CommandSource(scene.tags.get("command_source", CommandSource.ROUTE.value))
+    return Observation(
+        key=key,
+        images=images[None],
+        image_times_s=np.zeros(1),
+        rig=rig,
+        ego=ego_status(scene, step),
+        history=history(scene, step),
+        command=Command(scene.maneuvers[step], source),
+        vehicle=scene.vehicle,
+    )
 
 
 def _choose(

@@ -19,7 +19,8 @@ from eyesup.types import DataError, Estimate, Finding
 QUANTILE = 0.25
 PROTOCOL = (
     "Strata of the 3 s gap between the driven path and constant velocity + constant yaw rate: vision-critical = top 25 % of the "
-    "keyframes, ego-dominated = bottom 25 %, cue-active = removing the cue moves the expert's 3 s end point by more than 1 m."
+    "keyframes, ego-dominated = bottom 25 %, cue-active = removing the cue moves the expert's 3 s end point by more than 1 m; "
+    "cue-active, critical = both: a cue decides, and the ego's motion does not show yet what it will be."
 )
 FIELDS = {"ADE [m]": ("ade_3s", "m"), "L2 at 3 s [m]": ("l2_at_3s", "m"), "collision by 3 s [%]": ("collision_3s", "%")}
 
@@ -31,11 +32,13 @@ def strata(records: Sequence[Record]) -> dict[str, list[Record]]:
         raise DataError(f"none of {len(records)} records has 3 s of truth; strata need a source with it")
     low, high = np.quantile(list(gap.values()), [QUANTILE, 1 - QUANTILE])
     known = [record for record in records if record["key"] in gap]
+    critical = [r for r in known if gap[r["key"]] >= high]
     return {
         "all": list(records),
         f"ego-dominated (gap <= {low:.2f} m)": [r for r in known if gap[r["key"]] <= low],
-        f"vision-critical (gap >= {high:.2f} m)": [r for r in known if gap[r["key"]] >= high],
+        f"vision-critical (gap >= {high:.2f} m)": critical,
         "cue-active": [r for r in records if r["cue_active"]],
+        "cue-active, critical": [r for r in critical if r["cue_active"]],
     }
 
 

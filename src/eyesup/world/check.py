@@ -84,10 +84,15 @@ def check_store(root: Path, pictures: bool = False) -> CheckReport:
         pictures=decoded,
         faults=tuple(sorted(faults, key=lambda fault: fault.path)),
         strays=tuple(strays),
-        remedy=generate_command(root, store.manifest["config"])
-        if store is not None and "config" in store.manifest
-        else "",
+        remedy="" if store is None else _remedy(root, store.manifest),
     )
+
+
+def _remedy(root: Path, manifest: Mapping[str, Any]) -> str:
+    """The command that made the store: its own words where it was not `generate`."""
+    if "command" in manifest:
+        return str(manifest["command"])
+    return generate_command(root, manifest["config"]) if "config" in manifest else ""
 
 
 def repair(report: CheckReport) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
@@ -27,11 +29,12 @@ EGO, AGENT, CUE, PATH = (30, 90, 200), (50, 52, 60), (220, 50, 130), (46, 204, 1
 
 
 def draw_topdown(
-    scene: Scene, step: int, size_px: int = 432, ahead_m: float = 60.0, plan: Float[np.ndarray, "P 2"] | None = None
-) -> UInt8[np.ndarray, "H W 3"]:
+    scene: Scene, step: int, size_px: int = 432, ahead_m: float = 60.0, plan: Float[np.ndarray, "P 2"] | None = None,
+    beside: Mapping[tuple[int, int, int], Float[np.ndarray, "P 2"]] | None = None,
+) -> UInt8[np.ndarray, "H W 3"]:  # fmt: skip
     """A square picture of what surrounds the ego at a step: road, agents (the cue in pink), signals, driven path of 5 s.
 
-    `plan`, in the ego frame [m], is drawn instead of the driven path.
+    `plan`, in the ego frame [m], is drawn instead of the driven path; those of `beside` on top of it, each in its colour.
     """
     scale = OVERSAMPLE * size_px / (ahead_m + BEHIND_M)
     side = OVERSAMPLE * size_px
@@ -53,6 +56,8 @@ def draw_topdown(
         future = future_trajectory(scene, step)
         plan = future.xy[future.valid]
     draw.line(pixels(np.vstack([np.zeros((1, 2)), plan])), fill=PATH, width=7, joint="curve")
+    for colour, path in (beside or {}).items():
+        draw.line(pixels(np.vstack([np.zeros((1, 2)), path])), fill=colour, width=4, joint="curve")
     _draw_agents(draw, pixels, scene, agents_in_ego_frame(scene, step, 0))
     for (x, y), state in zip(
         points_to_frame(scene.signals.poses[:, :2], scene.ego_poses[step]), scene.signals.states[:, step]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int64
 
+from eyesup.data.nuscenes.areas import road_around
 from eyesup.data.nuscenes.dataset import FUTURE_STEPS, NuScenes, inverse
 from eyesup.data.nuscenes.definitions import lidar_future, usable
 from eyesup.data.nuscenes.schema import CATEGORIES
@@ -16,73 +18,82 @@ from eyesup.scoring.openloop.protocol import CATEGORIES as DETECTION_CLASSES
 from eyesup.types import Trajectory
 from eyesup.types.errors import DataError
 
+_LABELS = {name: DETECTION_CLASSES.index(label) if label else -1 for name, (label, _) in CATEGORIES.items()}
 STEADY_M = 0.1  # a shorter step has no direction; the heading before it holds
+
+
+@dataclass(frozen=True)
+class Agents:
+    """Who is annotated at 0 ... 3 s around a keyframe, in the lidar frame at t = 0 (x right, y forward), in order of appearance.
+
+    Attributes:
+        labels: (A,) index into the detection classes.
+        sizes: (A, 2) length, width [m].
+        poses: (A, 7, 3) centre and yaw from +x; zeros where not annotated.
+        annotated: (A, 7).
+        points_now: (A,) lidar points at t = 0; none for agents first annotated later.
+    """
+
+    labels: Int64[np.ndarray, "A"]
+    sizes: Float64[np.ndarray, "A 2"]
+    poses: Float64[np.ndarray, "A 7 3"]
+    annotated: Bool[np.ndarray, "A 7"]
+    points_now: Int64[np.ndarray, "A"]
 
 
 def cases_of(
     dataset: NuScenes,
     plans: Mapping[str, Float64[np.ndarray, "6 2"]],
     keyframes: Sequence[int],
-    min_points: int = 0,
-) -> Cases:
-    """One case per keyframe.
+    with_road: bool = False,
+) -> tuple[Cases, Int64[np.ndarray, "M"]]:
+    """One case per keyframe, with every annotated agent; and the lidar points of each agent at t = 0.
 
     Args:
         dataset: Open.
         plans: Token -> six positions of the lidar, its frame at t = 0.
         keyframes: Which, all with a plan.
-        min_points: Leave out agents with fewer lidar points at t = 0 (VAD's ground truth: 1). Agents first annotated later have none.
+        with_road: Also the drivable area and the kerbs around each keyframe; DataError without the map expansion.
     """
     complete = usable(dataset, "vad")
-    cases = []
+    cases, points = [], [np.zeros(0, np.int64)]
     for keyframe in map(int, keyframes):
         driven, known = lidar_future(dataset, keyframe)
-        classes, sizes, poses, annotated = agents_in_lidar_frame(dataset, keyframe, min_points)
+        drivable, kerbs = road_around(dataset, keyframe) if with_road else (None, None)
+        agents = agents_in_lidar_frame(dataset, keyframe)
+        points.append(agents.points_now)
         cases.append(
             Case(
                 id=dataset.tokens[keyframe], plan=plans[dataset.tokens[keyframe]], driven=np.where(known[:, None], driven, 0.0),
-                known=int(known.sum()), complete=bool(complete[keyframe]), heading=_headings(dataset, keyframe), categories=classes,
-                sizes=sizes, poses=poses, annotated=annotated, drivable=None,
+                known=int(known.sum()), complete=bool(complete[keyframe]), heading=_headings(dataset, keyframe),
+                categories=agents.labels, sizes=agents.sizes, poses=agents.poses, annotated=agents.annotated, drivable=drivable,
+                kerbs=kerbs,
             )
         )  # fmt: skip
-    return gathered(cases)
+    return gathered(cases), np.concatenate(points)
 
 
-def agents_in_lidar_frame(
-    dataset: NuScenes, keyframe: int, min_points: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Class (A,), length and width (A, 2), centre and yaw from +x (A, 7, 3), annotated (A, 7) at 0 ... 3 s."""
+def agents_in_lidar_frame(dataset: NuScenes, keyframe: int) -> Agents:
+    """The agents of the ten detection classes in the frames from a keyframe on."""
     rows, inside = dataset.window(keyframe, 0, FUTURE_STEPS)
+    by_step = [dataset.annotation_rows(row) for row in rows[inside].tolist()]
+    boxes = dataset.boxes_at(np.concatenate(by_step))
+    steps = np.repeat(np.arange(len(by_step)), [len(part) for part in by_step])
+    labels = np.array([_LABELS[name] for name in boxes.categories], np.int64)
     frame = inverse(dataset.ego_poses[keyframe] @ dataset.ego_from_lidar[keyframe])
-    found: dict[int, tuple[int, np.ndarray, np.ndarray, np.ndarray]] = {}
-    for step, row in enumerate(rows[inside].tolist()):
-        boxes = dataset.boxes(row)
-        centres = boxes.centres @ frame[:3, :3].T + frame[:3, 3]
-        ahead = (frame[:3, :3] @ boxes.rotations)[:, :2, 0]
-        yaws = np.arctan2(ahead[:, 1], ahead[:, 0])
-        for i, instance in enumerate(boxes.instances.tolist()):
-            name = CATEGORIES[boxes.categories[i]][0]
-            if not name:
-                continue
-            if instance not in found:
-                if min_points and (step > 0 or boxes.lidar_points[i] < min_points):
-                    continue
-                label = DETECTION_CLASSES.index(name)
-                found[instance] = (
-                    label,
-                    boxes.sizes[i, :2],
-                    np.zeros((FUTURE_STEPS + 1, 3)),
-                    np.zeros(FUTURE_STEPS + 1, bool),
-                )
-            _, _, poses, annotated = found[instance]
-            poses[step], annotated[step] = (*centres[i, :2], yaws[i]), True
-    agents = list(found.values())
-    return (
-        np.array([label for label, *_ in agents], np.int64),
-        np.array([size for _, size, *_ in agents]).reshape(-1, 2),
-        np.array([poses for *_, poses, _ in agents]).reshape(-1, FUTURE_STEPS + 1, 3),
-        np.array([annotated for *_, annotated in agents], bool).reshape(-1, FUTURE_STEPS + 1),
-    )
+    centres = boxes.centres @ frame[:3, :3].T + frame[:3, 3]
+    ahead = boxes.rotations[:, :, 0] @ frame[:3, :3].T
+    known = np.flatnonzero(labels >= 0)
+    _, first, place = np.unique(boxes.instances[known], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    agent, count = np.argsort(order)[place], len(order)  # agents are numbered as they appear
+    poses, annotated = np.zeros((count, FUTURE_STEPS + 1, 3)), np.zeros((count, FUTURE_STEPS + 1), bool)
+    poses[agent, steps[known], :2] = centres[known, :2]
+    poses[agent, steps[known], 2] = np.arctan2(ahead[known, 1], ahead[known, 0])
+    annotated[agent, steps[known]] = True
+    begin = known[first[order]]
+    points = np.where(steps[begin] == 0, boxes.lidar_points[begin], 0)
+    return Agents(labels[begin], boxes.sizes[begin, :2], poses, annotated, points)
 
 
 def _headings(dataset: NuScenes, keyframe: int) -> Float64[np.ndarray, "6"]:

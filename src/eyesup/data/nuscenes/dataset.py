@@ -16,24 +16,26 @@ from jaxtyping import Bool, Float64, Int64
 from eyesup.data.nuscenes.can_bus import CanBus
 from eyesup.data.nuscenes.schema import CAMERAS, CATEGORIES, LIDAR, SPLITS, TABLES, split_scenes
 from eyesup.data.nuscenes.tables import Tables
+from eyesup.data.recorded import rotations
 from eyesup.types.errors import DataError
 from eyesup.world.roads import cache_root
 
 FUTURE_STEPS = 6  # 3 s at 2 Hz
 HISTORY_STEPS = 4
 CACHE_FROM_BYTES = 16_000_000  # of JSON; less is read in a tenth of a second
+_REMEDY = "the tables are of different versions, unpack the metadata again"
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Annotations of one keyframe.
+    """Annotations, mostly those of one keyframe.
 
     Attributes:
         rows: (A,) int64 rows of `sample_annotation`.
         instances: (A,) int64 rows of `instance`: who it is.
         categories: names, e.g. ``vehicle.car``.
         centres: (A, 3) float64 global metres.
-        rotations: (A, 3, 3) float64, global from box.
+        quaternions: (A, 4) float64, global from box, scalar first.
         sizes: (A, 3) float64 length, width, height [m].
         lidar_points, radar_points: (A,) int64.
     """
@@ -42,13 +44,18 @@ class Boxes:
     instances: np.ndarray
     categories: tuple[str, ...]
     centres: np.ndarray
-    rotations: np.ndarray
+    quaternions: np.ndarray
     sizes: np.ndarray
     lidar_points: np.ndarray
     radar_points: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def rotations(self) -> Float64[np.ndarray, "A 3 3"]:
+        """Global from box."""
+        return rotations(self.quaternions)
 
 
 class NuScenes:
@@ -90,7 +97,7 @@ class NuScenes:
         scene = table.links("scene_token")
         if (scene < 0).any():
             token = table.tokens[int(np.flatnonzero(scene < 0)[0])].decode()
-            raise DataError(f"{self.tables.folder}: sample {token} belongs to an unknown scene")
+            raise DataError(f"{self.tables.folder}: sample {token} belongs to an unknown scene; {_REMEDY}")
         order = np.lexsort((table.ints("timestamp"), scene))
         inside = scene[order[:-1]] == scene[order[1:]] if len(order) else np.zeros(0, bool)
         wrong = inside & (table.links("next")[order[:-1]] != order[1:])
@@ -189,7 +196,7 @@ class NuScenes:
             if (links < 0).any():
                 token = data.tokens[rows[int(np.flatnonzero(links < 0)[0])]].decode()
                 raise DataError(
-                    f"{self.tables.folder}: sample_data {token} names an unknown {column.removesuffix('_token')}"
+                    f"{self.tables.folder}: sample_data {token} names an unknown {column.removesuffix('_token')}; {_REMEDY}"
                 )
         sensors = self.tables["calibrated_sensor"].links("sensor_token")[calibrated]
         keys = np.full((len(self), len(self.channels)), -1, np.int64)
@@ -219,7 +226,7 @@ class NuScenes:
         rows = self.tables["sample_data"].links("ego_pose_token")[data_rows]
         if (rows < 0).any():
             token = self.tables["sample_data"].tokens[data_rows[int(np.flatnonzero(rows < 0)[0])]].decode()
-            raise DataError(f"{self.tables.folder}: sample_data {token} names an unknown ego_pose")
+            raise DataError(f"{self.tables.folder}: sample_data {token} names an unknown ego_pose; {_REMEDY}")
         return rigids(poses.vectors("rotation", 4)[rows], poses.vectors("translation", 3)[rows])
 
     def ego_from_sensor(self, data_rows: np.ndarray) -> Float64[np.ndarray, "N 4 4"]:
@@ -263,7 +270,7 @@ class NuScenes:
         for column, links in (("sample", samples), ("instance", table.links("instance_token"))):
             if (links < 0).any():
                 token = table.tokens[int(np.flatnonzero(links < 0)[0])].decode()
-                raise DataError(f"{self.tables.folder}: annotation {token} names an unknown {column}")
+                raise DataError(f"{self.tables.folder}: annotation {token} names an unknown {column}; {_REMEDY}")
         ranks = self._rank[samples]
         order = np.argsort(ranks, kind="stable")
         return order, np.searchsorted(ranks[order], np.arange(len(self) + 1))
@@ -284,12 +291,16 @@ class NuScenes:
 
     def boxes(self, keyframe: int) -> Boxes:
         """All annotations of a keyframe."""
-        rows, table = self.annotation_rows(keyframe), self.tables["sample_annotation"]
+        return self.boxes_at(self.annotation_rows(keyframe))
+
+    def boxes_at(self, rows: Int64[np.ndarray, "A"]) -> Boxes:
+        """Some annotations, by their rows."""
+        table = self.tables["sample_annotation"]
         instances = table.links("instance_token")[rows].astype(np.int64)
         sizes = table.vectors("size", 3)[rows][:, [1, 0, 2]]  # the tables hold width, length, height
         centres = table.vectors("translation", 3)[rows]
         return Boxes(
-            rows, instances, tuple(self._category_of_instance[instances]), centres, rotations(table.vectors("rotation", 4)[rows]),
+            rows, instances, tuple(self._category_of_instance[instances]), centres, table.vectors("rotation", 4)[rows],
             sizes, table.ints("num_lidar_pts")[rows], table.ints("num_radar_pts")[rows],
         )  # fmt: skip
 
@@ -298,20 +309,6 @@ class NuScenes:
         offsets = np.arange(first, last + 1)
         inside = (offsets >= -self.before[keyframe]) & (offsets <= self.after[keyframe])
         return keyframe + np.clip(offsets, -self.before[keyframe], self.after[keyframe]), inside
-
-
-def rotations(quaternions: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, "N 3 3"]:
-    """Rotation matrices of quaternions, scalar first."""
-    norm = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    if len(norm) and norm.min() < 1e-6:
-        raise DataError("nuScenes: a rotation quaternion is zero; the table is damaged")
-    w, x, y, z = (quaternions / norm).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows).reshape(3, 3, -1), -1, 0)
 
 
 def rigids(

@@ -24,10 +24,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eyesup.data.nuscenes.dataset import FUTURE_STEPS, inverse, rotations
+from eyesup.data.nuscenes.dataset import FUTURE_STEPS, inverse
 from eyesup.data.nuscenes.definitions import TURN_M
 from eyesup.data.nuscenes.schema import CAMERAS, CATEGORIES, KEYFRAME_DT_S
-from eyesup.data.recorded import read_image, unknown_history
+from eyesup.data.recorded import read_image, rotations, unknown_history
 from eyesup.data.restricted_pickle import load_pickle
 from eyesup.geometry.se2 import wrap_angle
 from eyesup.types import (

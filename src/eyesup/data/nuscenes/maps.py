@@ -32,9 +32,8 @@ _TURNS = {"L": 1.0, "R": -1.0, "S": 0.0}
 _DIVIDERS = {"road_divider": Paint.SOLID_YELLOW, "lane_divider": Paint.DASHED_WHITE}
 
 
-def read_map(path: str | Path) -> RoadMap:
-    """A whole map, map frame. DataError when the file is missing, damaged or older than 1.3."""
-    path = Path(path)
+def expansion(path: Path) -> dict[str, Any]:
+    """A file of the expansion. DataError when it is missing, damaged or older than 1.3."""
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
@@ -43,9 +42,17 @@ def read_map(path: str | Path) -> RoadMap:
         ) from error
     except ValueError as error:
         raise DataError(f"{path}: truncated or damaged ({error}); unpack the map expansion again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: no object; this is no map expansion of version {VERSION}")
     missing = [name for name in (*LISTS, "version", "arcline_path_3", "connectivity") if name not in content]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} missing; this is no map expansion of version {VERSION}")
+    return content
+
+
+def read_map(path: str | Path) -> RoadMap:
+    """A whole map, map frame. DataError as of `expansion`."""
+    content = expansion(Path(path))
     try:
         return _Reader(content).road_map()
     except (KeyError, TypeError, IndexError) as error:
@@ -190,7 +197,17 @@ class MapWriter:
             }
         rings = [self._polygon(f"{name}/drivable/{i}", ring + offset_m) for i, ring in enumerate(road_map.drivable)]
         if rings:
-            self.content["drivable_area"].append({"token": self._token(f"{name}/drivable"), "polygon_tokens": rings})
+            area = self._token(f"{name}/drivable")
+            self.content["drivable_area"].append({"token": area, "polygon_tokens": rings})
+            self.content["road_segment"] += [
+                {
+                    "token": self._token(f"{name}/road/{i}"),
+                    "polygon_token": ring,
+                    "is_intersection": False,
+                    "drivable_area_token": area,
+                }
+                for i, ring in enumerate(rings)
+            ]
         for layer, parts in (("ped_crossing", road_map.crosswalks), ("walkway", road_map.sidewalks)):
             for i, ring in enumerate(parts):
                 row = {

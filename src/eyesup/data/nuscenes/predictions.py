@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,26 +71,38 @@ def read_predictions(path: str | Path, frame: Frame | None = None) -> Plans:
         DataError: The file is unreadable, a pickle asks for more than NumPy data, or no known format.
     """
     path = Path(path)
-    content = load_pickle(path) if path.suffix in (".pkl", ".pickle") else _read_json(path)
+    broken: list[str] = []
+    content = load_pickle(path) if path.suffix in (".pkl", ".pickle") else _read_json(path, broken)
     kind, own_frame, rows = _recognised(path, content)
-    poses, broken = [], []
+    poses = []
     for token, value in rows:
         try:
             poses.append((token.rsplit("@", 1)[-1], _plan(value)))
-        except (DataError, TypeError, ValueError) as error:
+        except (DataError, TypeError, ValueError, IndexError) as error:
             broken.append(f"plan for {token}: {error}")
     return Plans(kind, frame or own_frame, tuple(poses), tuple(broken))
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, twice: list[str]) -> Any:
+    """The content; `twice` takes a message for each key that stands twice in one object, of which JSON keeps the last."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            twice.extend(
+                f"{key!r} stands {n} times in one object; each needs exactly one" for key, n in counts.items() if n > 1
+            )
+        return found
+
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error})") from error
     try:
         if path.suffix == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        return json.loads(text)
+            return [json.loads(line, object_pairs_hook=unique) for line in text.splitlines() if line.strip()]
+        return json.loads(text, object_pairs_hook=unique)
     except ValueError as error:
         raise DataError(f"{path}: no valid JSON ({error}); is the file cut short?") from error
 
@@ -102,8 +115,11 @@ def _recognised(path: Path, content: Any) -> tuple[str, Frame, Iterator[tuple[st
             raise DataError(
                 f"{path}: frame {frame!r} must be 'ego' (x forward, y left) or 'lidar' (x right, y forward)"
             )
-        return "eyesup", frame, ((str(row["key"]), row) for row in content["plans"])
-    if isinstance(content, Mapping) and "plan_results" in content:
+        rows = content["plans"]
+        if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) and "key" in row for row in rows):
+            raise DataError(f"{path}: 'plans' must be a list of objects, each with 'key', 'dt_s' and 'poses'")
+        return "eyesup", frame, ((str(row["key"]), row) for row in rows)
+    if isinstance(content, Mapping) and isinstance(content.get("plan_results"), Mapping):
         return "vad", "lidar", ((str(token), _VadPlan(value)) for token, value in content["plan_results"].items())
     if isinstance(content, Mapping) and content and all(str(key).endswith(_SUFFIX) for key in content):
         return "opendrivevla", "lidar", ((str(key).removesuffix(_SUFFIX), value) for key, value in content.items())
@@ -141,7 +157,9 @@ def _plan(value: Any) -> Float64[np.ndarray, "6 3"]:
     """Six poses at 0.5 s from what a format stores."""
     dt_s = KEYFRAME_DT_S
     if isinstance(value, Mapping):
-        dt_s, value = float(value.get("dt_s", KEYFRAME_DT_S)), value["poses"]
+        dt_s, value = float(value.get("dt_s", KEYFRAME_DT_S)), value.get("poses")
+        if not dt_s > 0:
+            raise DataError(f"dt_s {dt_s:g} must be a time above 0 s")
     elif isinstance(value, _VadPlan):
         offsets, command = (np.asarray(part, dtype=np.float64) for part in value.value)
         value = offsets.reshape(3, FUTURE_STEPS, 2)[int(command.reshape(-1).argmax())].cumsum(axis=0)
@@ -152,11 +170,13 @@ def _plan(value: Any) -> Float64[np.ndarray, "6 3"]:
         value = value[:FUTURE_STEPS]
     array = np.asarray(value, dtype=np.float64)
     array = array[0] if array.ndim == 3 and len(array) == 1 else array
+    if array.ndim != 2:
+        raise DataError(f"poses of shape {array.shape}, expected at least ({FUTURE_STEPS}, 2)")
     stride = round(KEYFRAME_DT_S / dt_s)
     if abs(stride * dt_s - KEYFRAME_DT_S) > 1e-6 or stride < 1:
         raise DataError(f"step {dt_s:g} s does not divide {KEYFRAME_DT_S} s")
     array = array[stride - 1 :: stride]
-    if array.ndim != 2 or array.shape[1] not in (2, 3) or len(array) < FUTURE_STEPS:
+    if array.shape[1] not in (2, 3) or len(array) < FUTURE_STEPS:
         raise DataError(f"shape {array.shape}, expected at least ({FUTURE_STEPS}, 2) at 0.5 s")
     array = array[:FUTURE_STEPS]
     if not np.isfinite(array).all():

@@ -20,7 +20,7 @@ from eyesup.data.nuscenes.definitions import (
 )
 from eyesup.data.nuscenes.maps import EXPANSION, read_map
 from eyesup.data.nuscenes.schema import CAMERAS, CATEGORIES, KEYFRAME_DT_S
-from eyesup.data.recorded import read_image
+from eyesup.data.recorded import read_image, steering_of
 from eyesup.types import (
     ZOE,
     Agents,
@@ -42,7 +42,6 @@ from eyesup.types.errors import DataError
 from eyesup.world.ego_view import AGENT_RADIUS_M, map_in_frame
 from eyesup.world.scenery import crop_map
 
-SLOW_MPS = 1.0  # below, yaw rate over speed says nothing about the steering
 STATUS_BASE_S = 0.1  # without CAN messages: motion since the last pose at least that old
 MAX_DT_ERROR_S = 0.25  # keyframes farther apart than 0.5 s by more are no neighbours in time
 
@@ -196,12 +195,12 @@ def ego_status(dataset: NuScenes, keyframe: int) -> tuple[EgoStatus, str]:
 
 
 def _steering(speed_mps: float, yaw_rate_rps: float) -> float:
-    """Front-wheel angle of a car that turns so [rad], left positive; 0 where it hardly moves.
+    """Front-wheel angle of the Zoe [rad].
 
     The CAN bus has the angle of the steering wheel, but its ratio to the front wheels is nowhere stated, and its sign is
     documented one way and used the other.
     """
-    return float(np.arctan(ZOE.wheel_base_m * yaw_rate_rps / speed_mps)) if speed_mps > SLOW_MPS else 0.0
+    return steering_of(speed_mps, yaw_rate_rps, ZOE.wheel_base_m)
 
 
 def _earlier_pose(dataset: NuScenes, keyframe: int) -> tuple[np.ndarray, float] | None:

@@ -1,14 +1,16 @@
 """The thirteen tables of nuScenes as columns: read from JSON without a dictionary per row, or from our own cache.
 
-A table is an Arrow table in the order of its file. Tokens that point into another table are resolved once, to row numbers, so
-that a join is an array lookup; the reader keeps no dictionary per row. The cache is one folder of Arrow files beside a
-fingerprint of the JSON files (sizes and times); it is made anew when they change.
+A table is an Arrow table in the order of its file; a file laid out as published is cut up at its line breaks (`lines`), any
+other is parsed. Tokens that point into another table are resolved once, to row numbers, so that a join is an array lookup; the
+reader keeps no dictionary per row. The cache is one folder of Arrow files beside a fingerprint of the JSON files (sizes and
+times); it is made anew when they change.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Callable
@@ -25,12 +27,12 @@ from eyesup.types.errors import DataError, MissingExtraError
 try:
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.json as pa_json
+
+    from eyesup.data.nuscenes.lines import arrow_type, read_lines
 except ModuleNotFoundError as error:
     raise MissingExtraError("reading nuScenes (pyarrow)", "nuscenes") from error
 
 CACHE_FORMAT = 1
-_TYPES = {"text": pa.string(), "int": pa.int64(), "number": pa.float64(), "bool": pa.bool_()}
 _LINK, _ORDER = "@", "#order"  # columns of row numbers; the order of the tokens
 
 
@@ -45,16 +47,20 @@ class Table:
     def __init__(self, name: str, arrow: pa.Table, table: Callable[[str], Table]) -> None:
         """`table` gives the tables that this one points into."""
         self.name = name
-        self.arrow = arrow.combine_chunks()
+        self.arrow = arrow
         self._table = table
+        self._whole: dict[str, pa.Array] = {}
         self._read: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return int(self.arrow.num_rows)
 
     def column(self, name: str) -> pa.Array:
-        column = self.arrow.column(name)
-        return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        """In one piece."""
+        if name not in self._whole:
+            column = self.arrow.column(name)
+            self._whole[name] = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        return self._whole[name]
 
     def row(self, index: int) -> dict[str, Any]:
         """A row as its file has it."""
@@ -141,7 +147,7 @@ class Table:
     def complete(self) -> pa.Table:
         """All columns, those of row numbers too: what is cached."""
         extra = {name + _LINK: self._links(name) for name in LINKS.get(self.name, {})} | {_ORDER: pa.array(self._order)}
-        arrow = self.arrow
+        arrow = self.arrow.combine_chunks()
         for name, column in extra.items():
             arrow = arrow if name in arrow.column_names else arrow.append_column(name, column)
         return arrow
@@ -228,43 +234,22 @@ class Tables:
 def read_table(path: Path, columns: dict[str, str]) -> pa.Table:
     """One JSON file (a list of flat objects) as columns; a missing optional column becomes nulls."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    body = data.strip()
-    if not body.startswith(b"[") or not body.endswith(b"]"):
-        raise DataError(f"{path}: truncated or no JSON list ({len(data)} bytes); unpack or download it again")
-    schema = pa.schema([(name, _type(kind)) for name, kind in columns.items()])
-    table = _fast(body, schema)
+    table = read_lines(data, columns)
     if table is None:
-        table = _slow(path, body, schema)
+        table = _parsed(path, data[:].strip(), columns)
     _check(path, table, columns)
     return table
 
 
-def _type(kind: str) -> pa.DataType:
-    kind = kind.removesuffix("?")
-    return pa.list_(_type(kind[1:-1])) if kind.startswith("[") else _TYPES[kind]
-
-
-def _fast(body: bytes, schema: pa.Schema) -> pa.Table | None:
-    """Files with one field a line, as published: a raw line break can stand between rows or fields only, never in a text.
-
-    None where the file is laid out otherwise.
-    """
-    if not body.startswith(b"[\n{"):
-        return None
-    rows = memoryview(body.replace(b"},\n{", b"} \n{"))[1:-1]  # of one length: replaced in place
-    read = pa_json.ReadOptions(use_threads=True, block_size=max(len(rows) + 1, 1024))
-    parse = pa_json.ParseOptions(explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior="ignore")
-    try:
-        return pa_json.read_json(pa.BufferReader(rows), read_options=read, parse_options=parse)
-    except pa.ArrowInvalid:
-        return None
-
-
-def _slow(path: Path, body: bytes, schema: pa.Schema) -> pa.Table:
+def _parsed(path: Path, body: bytes, columns: dict[str, str]) -> pa.Table:
     """Any layout, and the place of the damage where there is one."""
+    if not body.startswith(b"[") or not body.endswith(b"]"):
+        raise DataError(f"{path}: truncated or no JSON list ({len(body)} bytes); unpack or download it again")
+    schema = pa.schema([(name, arrow_type(kind)) for name, kind in columns.items()])
     try:
         rows = json.loads(body)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
