@@ -121,6 +121,24 @@ def test_ego_mlp_learns_arcs():
     assert losses[-1] < 0.1 * losses[0]
 
 
+def test_ego_mlp_also_plans_from_what_recorded_benchmarks_show():
+    """NAVSIM shows 1.5 s of the past and no steering; the plan must not fall apart for want of the rest."""
+    model = fitted(SAMPLES, epochs=300)
+    recorded = [
+        replace(s, observation=replace(s.observation, history=Trajectory(s.observation.history.poses, -0.5, np.arange(4) < 3)))
+        for s in SAMPLES
+    ]  # fmt: skip
+    whole = np.abs(plans_of(model, SAMPLES) - futures_of(SAMPLES))[..., :2].max()
+    assert whole < 2.0
+    assert np.abs(plans_of(model, recorded) - futures_of(SAMPLES))[..., :2].max() < 2.0
+    # A flag that never varied in training moves the plan by little, not by a thousand spreads.
+    blind = [
+        replace(s, observation=replace(s.observation, history=Trajectory(np.zeros((4, 3)), -0.5, np.zeros(4, bool))))
+        for s in SAMPLES
+    ]
+    assert np.abs(plans_of(model, blind) - futures_of(SAMPLES))[..., :2].max() < 60.0
+
+
 def test_same_seed_same_weights_and_the_global_generator_is_left_alone():
     state = torch.random.get_rng_state()
     one, two, other = fitted(SAMPLES, 3, 5), fitted(SAMPLES, 3, 5), fitted(SAMPLES, 4, 5)

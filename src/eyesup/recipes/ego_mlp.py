@@ -53,6 +53,6 @@ class EgoMLPRun(RunConfig):
 def ego_mlp() -> EgoMLPRun:
     """the blind baseline: ego status and command to a plan"""
     train = TrainConfig(
-        steps=500, batch_size=1, groups=(GroupConfig("mlp", ("",), 2e-3, weight_decay=1e-4),), log_every=50
+        steps=1500, batch_size=1, groups=(GroupConfig("mlp", ("",), 2e-3, weight_decay=1e-4),), log_every=50
     )
     return EgoMLPRun("ego_mlp", train, EgoMLPConfig(waypoints=8))

@@ -26,7 +26,8 @@ FAMILY = "ego_mlp"
 MANEUVERS = tuple(Maneuver)
 EGO_FEATURES = 6  # vx, vy, ax, ay, yaw rate, steering
 POSE_FEATURES = 4  # x, y, heading, known
-MIN_SPREAD = 1e-3  # constant features are divided by this instead of by nothing
+STEERING = EGO_FEATURES - 1
+MIN_SPREAD = 1e-3  # what varies less counts as constant
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class EgoMLP(nn.Module):
     ) -> list[float]:
         """Train from new weights on all samples at once (full-batch AdamW, cosine decay, mean absolute error).
 
-        Waypoints without truth take no part in the loss.
+        Every sample counts twice: as it is, and as recorded benchmarks show it, which measure no steering and, in NAVSIM's
+        case, show half a second less of the past. Waypoints without truth take no part in the loss.
 
         Args:
             samples: With Truth; it may end before the last waypoint.
@@ -117,6 +119,8 @@ class EgoMLP(nn.Module):
         targets, valid = (torch.from_numpy(np.stack(column)) for column in zip(*(self._target(s) for s in samples)))
         if not valid.any():
             raise DataError(f"ego_mlp: none of {len(samples)} samples has a valid future pose; nothing to learn from")
+        features = torch.cat([features, _as_recorded(features, self.config)])
+        targets, valid = targets.repeat(2, 1, 1), valid.repeat(2, 1)
         self._initialise(seed)
         self._set_normalisation(features, targets, valid)
         return self._optimise(features, targets, valid, epochs, learning_rate)
@@ -153,7 +157,9 @@ class EgoMLP(nn.Module):
         self, features: Float[Tensor, "B F"], targets: Float[Tensor, "B T 3"], valid: Bool[Tensor, "B T"]
     ) -> None:
         self.feature_mean.copy_(features.mean(0))
-        self.feature_spread.copy_(features.std(0, correction=0).clamp_min(MIN_SPREAD))
+        # A constant (a flag that is always set, say) may be another one elsewhere; divided by almost nothing it would drown all else.
+        spread = features.std(0, correction=0)
+        self.feature_spread.copy_(torch.where(spread < MIN_SPREAD, 1.0, spread))
         weight = valid[..., None] / valid.sum(0).clamp_min(1)[:, None]
         mean = (targets * weight).sum(0)
         self.target_mean.copy_(mean)
@@ -197,6 +203,15 @@ def encode(observation: Observation, config: EgoMLPConfig) -> Float[np.ndarray, 
     history = np.concatenate([poses, known[:, None]], axis=-1)
     command = [observation.command.maneuver is maneuver for maneuver in MANEUVERS]
     return np.concatenate([observation.ego.as_array(), history.ravel(), command]).astype(np.float32)
+
+
+def _as_recorded(features: Float[Tensor, "B F"], config: EgoMLPConfig) -> Float[Tensor, "B F"]:
+    """The same with the steering not measured and the oldest past pose not known."""
+    seen = features.clone()
+    seen[:, STEERING] = 0.0
+    end = EGO_FEATURES + POSE_FEATURES * config.history_steps
+    seen[:, max(end - POSE_FEATURES, EGO_FEATURES) : end] = 0.0
+    return seen
 
 
 def _pick(
