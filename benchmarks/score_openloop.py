@@ -68,6 +68,7 @@ def load(samples: int, seed: int = 0) -> Cases:
         poses=np.concatenate([position, np.broadcast_to(yaw[..., None], (many, 7, 1))], axis=-1),
         annotated=rng.random((many, 7)) < 0.9,
         drivable=(road(),) * samples,
+        kerbs=(tuple(np.concatenate([ring, ring[:1]]) for ring in road()[0]),) * samples,
     )
 
 

@@ -51,6 +51,7 @@ def scene() -> Cases:
     entry = {
         "id": "drawn", "pred": PLAN, "gt": DRIVEN, "gt_heading_left_positive": DRIVEN_HEADINGS, "n_valid_future": 6,
         "fut_valid_flag": True, "agents": agents, "drivable_area": [{"exterior": edges}],
+        "road_boundaries": [[[edge, -49.0], [edge, 49.0]] for edge in ROAD],
     }  # fmt: skip
     return gathered([read_case(entry)])
 
@@ -68,7 +69,7 @@ def scene_table() -> list[str]:
     ]
     for name in PROTOCOLS:
         result = score(scene(), name)
-        exits = "not asked" if result.exits is None else _first(result.exits[0])
+        exits = ", ".join(_first(steps[0]) for steps in result.off_road.values()) or "not asked"
         rates = _read(result, "obj_box_col", result.protocol.official)
         rows.append(f"| {name} | {' | '.join(marks(result))} | {exits} | {rates} ({result.protocol.official.value}) |")
     return rows
@@ -163,8 +164,7 @@ def _draw_marks(axes: Axes) -> None:
     for row, name in enumerate(PROTOCOLS):
         result = score(scene(), name)
         shown = [*marks(result)]
-        if result.exits is not None:
-            shown.append("X" if result.exits[0].any() else "-")
+        shown += ["X" if steps[0].any() else "-" for steps in result.off_road.values()]
         for column, mark in enumerate(shown):
             axes.add_patch(plt.Rectangle((column, row), 0.94, 0.9, color=colors[mark]))
             axes.text(column + 0.47, row + 0.45, texts[mark], ha="center", va="center", fontsize=8,

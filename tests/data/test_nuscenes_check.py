@@ -58,6 +58,29 @@ def test_missing_and_empty_images_are_counted(copy: Path):
     assert check(copy, files=False).files == (0, 0)
 
 
+def test_a_sweep_without_its_image_is_found_when_asked_for(copy: Path, capsys: pytest.CaptureFixture[str]):
+    def edit(rows: list[dict]) -> None:
+        front = next(row for row in rows if "CAM_FRONT/" in row["filename"])
+        rows.append(
+            {
+                **front,
+                "token": "5" * 32,
+                "is_key_frame": False,
+                "filename": "sweeps/CAM_FRONT/0007.jpg",
+                "prev": "",
+                "next": "",
+            }
+        )
+
+    damage(copy, "sample_data", edit)
+    assert check(copy).files == (63, 63)
+    report = check(copy, sweeps=True)
+    assert report.files == (63, 64)
+    assert any("CAM_FRONT: 1 file(s) missing or empty, e.g. sweeps/CAM_FRONT/0007.jpg" in f for f in report.faults)
+    assert main(["data", "check", str(copy), "--sweeps"]) == 1
+    assert "sweeps/CAM_FRONT/0007.jpg" in "".join(capsys.readouterr().out.split())
+
+
 def test_broken_links_are_counted(copy: Path):
     def edit(rows: list[dict]) -> None:
         rows[3]["instance_token"] = rows[5]["instance_token"] = "f" * 32

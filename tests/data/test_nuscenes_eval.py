@@ -15,6 +15,7 @@ from eyesup.cli.score_nuscenes import SIDES
 from eyesup.data.nuscenes.dataset import NuScenes
 from eyesup.data.nuscenes.export import export
 from eyesup.data.nuscenes.source import NuScenesSource
+from eyesup.types import ZOE, Command, EgoStatus, Maneuver, Observation
 from eyesup.world.store import SceneStore
 
 
@@ -137,40 +138,53 @@ def test_the_papers_layout_plans_a_world_written_keyframe(root: Path):
     assert prediction.key == source.keys[0] and prediction.trajectory.dt_s == 0.5
 
 
-@pytest.mark.timeout(3600)
-def test_the_paper_size_with_random_weights():
-    """The whole of it, half a billion parameters: only where EYESUP_SLOW is set. The tokeniser is the small one."""
+@pytest.fixture(scope="module")
+def paper_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole of it with random weights, half a billion of them: only where EYESUP_SLOW is set. The tokeniser is the small one."""
     if not os.environ.get("EYESUP_SLOW"):
         pytest.skip("EYESUP_SLOW is not set; this builds half a billion random weights")
-    folder = os.environ.get("EYESUP_REALDATA")
-    if not folder:
-        pytest.skip("EYESUP_REALDATA is not set; it names the folder of real samples, which cannot be shipped")
-    from eyesup.data.mmdet3d import FRONT3, read_infos
     from eyesup.models.ik_vla.planner import IKVLAPlanner, build
     from eyesup.models.ik_vla.presets import preset
-    from eyesup.types import ZOE, Command, EgoStatus, Maneuver
 
-    [info] = (Path(folder) / "nuscenes_mmdet3d_demo").glob("*.pkl")
-    [frame] = read_infos(info)
-    observation = frame.renamed(FRONT3).observation(EgoStatus((8.0, 0.0)), Command(Maneuver.KEEP_FORWARD), ZOE)
+    folder = tmp_path_factory.mktemp("checkpoints") / "paper"
     paper = preset("paper")
     vision, language = (replace(part, pretrained=None) for part in (paper.model.vision, paper.model.language))
     model = replace(paper.model, vision=vision, language=language)
     chosen = replace(paper, model=model, processor=replace(paper.processor, tokenizer="tiny"))
-    planner = IKVLAPlanner(*build(chosen, seed=0))
-    [prediction] = planner.plan([observation], seed=1)
+    IKVLAPlanner(*build(chosen, seed=0)).save(folder)
+    return folder
+
+
+@pytest.mark.timeout(7200)
+def test_the_paper_size_runs_the_whole_benchmark(root: Path, paper_checkpoint: Path, tmp_path: Path):
+    words = ["eval", str(root), "--benchmark", "nuscenes", "--split", "mini_val", "--every", "9", "--samples", "1",
+             "--planners", str(paper_checkpoint), "--out", str(tmp_path)]  # fmt: skip
+    assert main(words) == 0
+    count = len(range(0, len(NuScenes(root)), 9))
+    [table] = json.loads((tmp_path / "summary.json").read_text())["protocols"].values()
+    assert count >= 2 and table["uniad"]["n"] == count and np.isfinite(table["uniad"]["L2"]["at"]["3s"])
+
+
+@pytest.mark.timeout(7200)
+def test_the_paper_size_plans_the_real_keyframe(paper_checkpoint: Path):
+    from eyesup.models.load import load_planner
+
+    [prediction] = load_planner(str(paper_checkpoint)).plan([real_keyframe()], seed=1)
     assert prediction.trajectory.poses.shape == (6, 3) and np.isfinite(prediction.trajectory.poses).all()
 
 
-def test_the_papers_layout_plans_the_real_keyframe():
+def real_keyframe() -> Observation:
+    """The front cameras of the one keyframe that mmdetection3d ships."""
     folder = os.environ.get("EYESUP_REALDATA")
     if not folder:
         pytest.skip("EYESUP_REALDATA is not set; it names the folder of real samples, which cannot be shipped")
     from eyesup.data.mmdet3d import FRONT3, read_infos
-    from eyesup.types import ZOE, Command, EgoStatus, Maneuver
 
     [info] = (Path(folder) / "nuscenes_mmdet3d_demo").glob("*.pkl")
     [frame] = read_infos(info)
-    observation = frame.renamed(FRONT3).observation(EgoStatus((8.0, 0.0)), Command(Maneuver.KEEP_FORWARD), ZOE)
-    [prediction] = paper_sized().plan([observation], seed=1)
+    return frame.renamed(FRONT3).observation(EgoStatus((8.0, 0.0)), Command(Maneuver.KEEP_FORWARD), ZOE)
+
+
+def test_the_papers_layout_plans_the_real_keyframe():
+    [prediction] = paper_sized().plan([real_keyframe()], seed=1)
     assert prediction.trajectory.poses.shape == (6, 3) and np.isfinite(prediction.trajectory.poses).all()

@@ -137,11 +137,11 @@ def test_a_cache_says_what_the_tables_say(cache: InfoFile, data: NuScenes):
         if cache.layout != "uniad":
             assert sample.ego_features is not None
             np.testing.assert_allclose(sample.ego_features, ego_features(data, keyframe, PUBLISHED), atol=1e-5)
-        _, sizes, poses, annotated = agents_in_lidar_frame(data, keyframe)
-        now = annotated[:, 0]
-        np.testing.assert_allclose(sample.boxes[:, 3:5], sizes[now], atol=1e-9)
-        np.testing.assert_allclose(sample.boxes[:, :2], poses[now, 0, :2], atol=1e-9)
-        np.testing.assert_allclose(np.exp(1j * sample.boxes[:, 6]), np.exp(1j * poses[now, 0, 2]), atol=1e-9)
+        agents = agents_in_lidar_frame(data, keyframe)
+        now = agents.annotated[:, 0]
+        np.testing.assert_allclose(sample.boxes[:, 3:5], agents.sizes[now], atol=1e-9)
+        np.testing.assert_allclose(sample.boxes[:, :2], agents.poses[now, 0, :2], atol=1e-9)
+        np.testing.assert_allclose(np.exp(1j * sample.boxes[:, 6]), np.exp(1j * agents.poses[now, 0, 2]), atol=1e-9)
 
 
 def test_samples_of_vad_and_uniad_equal_those_of_the_tables(cache: InfoFile, data: NuScenes):

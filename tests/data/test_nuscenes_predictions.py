@@ -79,7 +79,7 @@ def test_the_driven_path_scores_zero_in_every_format_and_protocol(data: NuScenes
     results = score_all(data, paths, keyframes, tuple(SIDES))
     assert {name: result.counted.sum() for name, result in results.items()} == {
         "uniad": 9, "opendrivevla_vehicles": 9, "opendrivevla_all": 9, "vad": 3, "vad_rangefiltered": 3, "stp3": 1, "bevplanner": 3,
-        "exact": 3,
+        "omnidrive": 3, "exact": 3,
     }  # fmt: skip
     for result in results.values():
         assert result.l2_m[result.counted].max() < 1e-4 and not result.collides.any()
@@ -180,9 +180,42 @@ def test_a_pickle_with_code_is_refused(save: Callable[..., Path], tmp_path: Path
     assert not (tmp_path / "attacked.txt").exists()
 
 
-@pytest.mark.parametrize("content", [[], {}, [1, 2], {"a": 1}, {"frame": "world", "plans": []}, "text"])
+def test_a_sample_twice_in_an_object_is_told(tmp_path: Path, straight: NuScenes):
+    """JSON itself keeps the last and says nothing."""
+    path = tmp_path / "p.json"
+    rows = [f'"{token}": {lidar_future(straight, i)[0].tolist()}' for i, token in enumerate(straight.tokens)]
+    path.write_text("{" + ", ".join([*rows, rows[3]]) + "}")
+    read, keyframes = read_predictions(path, "lidar"), straight.keyframes("mini_val")
+    with pytest.raises(DataError, match="'scene-0103-003' stands 2 times in one object"):
+        checked_plans(straight, read, keyframes)
+    complaints: list[str] = []
+    assert len(checked_plans(straight, read, keyframes, complaints.append)) == 16 and len(complaints) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"poses": [[0.0, 0.0]] * 6, "dt_s": 0}, "dt_s 0 must be a time above 0 s"),
+        ({"dt_s": 0.5}, r"plan for a: poses of shape (), expected at least (6, 2)"),
+        ({"poses": "none"}, "plan for a: could not convert"),
+        ({"poses": {"x": 1}}, "plan for a: "),
+    ],
+)
+def test_a_broken_row_is_a_complaint(save: Callable[..., Path], row: dict, message: str):
+    [complaint] = read_predictions(save({"plans": [{"key": "a", **row}]})).broken
+    assert message in complaint
+    [complaint] = read_predictions(save({"plan_results": {"b": [[[[0.0, 0.0]] * 6] * 3, [0, 0, 0, 1]]}})).broken
+    assert complaint.startswith("plan for b: ")
+
+
+@pytest.mark.parametrize(
+    "content", [[], {}, [1, 2], {"a": 1}, {"frame": "world", "plans": []}, "text", {"plans": 5}, {"plans": [{"poses": []}]},
+                {"plan_results": 3}],
+)  # fmt: skip
 def test_what_is_no_plan_is_named(save: Callable[..., Path], content: object):
-    with pytest.raises(DataError, match=r"no known format of plans|frame 'world' must be"):
+    with pytest.raises(
+        DataError, match=r"no known format of plans|frame 'world' must be|'plans' must be a list of objects"
+    ):
         read_predictions(save(content))
 
 
@@ -206,7 +239,9 @@ def test_the_command_line(
     assert "15 of 16 samples scored" in capsys.readouterr().out
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     means = {line["protocol"]: line["dataset"] for line in lines if "dataset" in line}
-    assert set(means) == set(SIDES) and means["vad"]["n"] == 10 and means["stp3"]["n"] == 8
+    assert (
+        set(means) == set(SIDES) - {"omnidrive"} and means["vad"]["n"] == 10
+    )  # no map here and means["stp3"]["n"] == 8
     assert means["vad"]["L2"]["cumulative"]["avg"] == pytest.approx(0.0, abs=1e-6)
     assert main(["score", "openloop", "--nuscenes", str(straight.root), "--out", str(out)]) == 1
     assert "together with --predictions" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eyesup.data.nuscenes import lines
 from eyesup.data.nuscenes.dataset import NuScenes
 from eyesup.data.nuscenes.schema import OFFICIAL_COUNTS, SPLITS, TABLES, split_scenes
 from eyesup.data.nuscenes.tables import Tables, read_table
@@ -77,11 +78,15 @@ def test_the_camera_sees_boxes_where_the_devkit_does():
     np.testing.assert_allclose(front.intrinsics, said["intrinsics"])
 
 
+NESTED = {"calibrated_sensor"}  # a list in a list: left to the JSON parser
+
+
 @pytest.mark.parametrize("table", list(TABLES))
 def test_both_ways_of_reading_give_the_same(table: str, tmp_path: Path):
     rows = json.loads((GOLDEN / "v1.0-mini" / f"{table}.json").read_text())
     published = tmp_path / f"{table}.json"
     published.write_text(json.dumps(rows, indent=0))  # one field a line, as nuScenes is published
+    assert (lines.read_lines(published.read_bytes(), TABLES[table]) is None) == (table in NESTED)
     fast = read_table(published, TABLES[table])
     slow = read_table(GOLDEN / "v1.0-mini" / f"{table}.json", TABLES[table])
     assert fast.num_rows == len(rows) and fast.to_pylist() == slow.to_pylist()
@@ -97,6 +102,50 @@ def test_a_text_that_looks_like_a_border_between_rows_is_kept(tmp_path: Path):
     ]
     path.write_text(json.dumps(rows, indent=0))
     assert read_table(path, TABLES["attribute"]).to_pylist() == rows
+
+
+def published(table: str, rows: int = 9) -> bytes:
+    """The first rows of a table, one field a line."""
+    return json.dumps(json.loads((GOLDEN / "v1.0-mini" / f"{table}.json").read_text())[:rows], indent=0).encode()
+
+
+def test_a_large_table_is_cut_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    text = published("sample_annotation", 40)  # 18 rows
+    whole = lines.read_lines(text, TABLES["sample_annotation"])
+    monkeypatch.setattr(lines, "_BLOCK_BYTES", 1500)  # about three rows
+    parts = lines.read_lines(text, TABLES["sample_annotation"])
+    assert whole is not None and parts is not None and parts.column("token").num_chunks == 5
+    assert parts.to_pylist() == whole.to_pylist() == json.loads(text)
+
+
+@pytest.mark.parametrize("table", ["sample_data", "sample_annotation"])
+def test_damage_is_never_read_as_data(table: str):
+    """Bytes changed, lost and added anywhere: what is read at all is what a JSON parser reads."""
+    text, rng = published(table, 3), np.random.default_rng(0)
+    read = 0
+    for _ in range(300):
+        damaged, place = bytearray(text), int(rng.integers(len(text)))
+        kind = rng.integers(4)
+        if kind == 0:
+            damaged[place] = rng.choice(list(b'",[]{}:\n 0a\\-\0\xff'))
+        elif kind == 1:
+            damaged.insert(place, rng.choice(list(b'",[]{}:\n 0a\\-')))
+        else:
+            del damaged[place : place + (1 if kind == 2 else int(rng.integers(300)))]
+        found = lines.read_lines(bytes(damaged), TABLES[table])
+        if found is not None:
+            read += 1
+            rows = [{name: value for name, value in row.items() if value is not None} for row in found.to_pylist()]
+            assert rows == [{k: v for k, v in row.items() if k in TABLES[table]} for row in json.loads(damaged)]
+    assert 50 < read < 250  # a changed letter of a token is no damage that can be seen
+
+
+@pytest.mark.parametrize("number", ["007", ".5", "5.", "0x10", "nan", "-", "+1", "null", '"1"'])
+def test_what_is_no_number_is_left_to_the_parser(number: str):
+    text = b'[\n{\n"token": "a",\n"timestamp": %s,\n"rotation": [\n1.0\n],\n"translation": []\n}\n]'
+    assert lines.read_lines(text % b"-12", TABLES["ego_pose"]) is not None
+    assert lines.read_lines(text % number.encode(), TABLES["ego_pose"]) is None
+    assert lines.read_lines(text.replace(b"1.0", number.encode()) % b"-12", TABLES["ego_pose"]) is None
 
 
 def test_the_cache_answers_the_same_and_notices_a_change(copy: Path, tmp_path: Path, edit: Callable[..., None]):

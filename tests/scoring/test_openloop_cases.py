@@ -89,6 +89,9 @@ def test_what_is_not_annotated_may_hold_anything(tmp_path):
     (("gt_heading_left_positive",), [0.0], r"gt_heading_left_positive: shape \(1,\), expected \(6,\)"),
     (("drivable_area",), [[0, 0]], "case 7: drivable_area .*, expected a list of objects"),
     (("drivable_area",), [{"exterior": [[0, 0], [1, 1]]}], r"drivable_area\[0\]: .*, expected at least 3 points"),
+    (("road_boundaries",), "left", "case 7: road_boundaries \"left\", expected a list of lines"),
+    (("road_boundaries",), [[[0, 0], [1, 1]], [[0, 0]]], r"road_boundaries\[1\]: .*, expected at least 2 points"),
+    (("road_boundaries",), [[[0, 0], [1, float("nan")]]], r"road_boundaries\[0\]\[1\]\[1\] is nan"),
 ])  # fmt: skip
 def test_a_bad_case_is_named(tmp_path, path, value, words):
     file = stored(tmp_path, changed(path, value))

@@ -194,6 +194,40 @@ def test_omnidrive_adds_the_centre_along_the_first_heading():
         assert exits(left, area) == expected
 
 
+KERBS = [[[-3.0, -60.0], [-3.0, 60.0]], [[3.0, -60.0], [3.0, 60.0]]]
+
+
+def kerb_hits(plan: np.ndarray, lines: list, **extra) -> list[int]:
+    found = score(scene(plan, road_boundaries=lines, **extra), "bevplanner").kerbs
+    assert found is not None
+    return [int(step) for step in STEPS[found[0]]]
+
+
+def test_bevplanner_drives_over_the_edge_of_the_road():
+    """A line has one cell: who is beyond it is on the road again. The footprint is 0.925 m wide to each side."""
+    assert kerb_hits(ahead(20.0), KERBS) == [] and kerb_hits(ahead(20.0), []) == []
+    for right, expected in (
+        (2.0, []),
+        (2.2, [4, 5, 6]),
+    ):  # its side is 2.925 m or 3.125 m away; steps below 1 m: no turn
+        sideways = np.stack([np.array([0.6, 1.2, 1.8, right, right, right]), np.full(6, 0.1)], axis=-1)
+        assert kerb_hits(sideways, KERBS) == expected
+    # Turned by 14 degrees its front corner is 3.53 sin + 0.925 cos = 1.75 m to the right, so at 2 m it is beyond the line.
+    drift = np.stack([np.array([0.0, 1.0, 2.0, 2.2, 6.0, 6.0]), 4.0 * STEPS], axis=-1)
+    assert kerb_hits(drift, KERBS) == [3, 4]  # then it drives on the far side of it
+    assert kerb_hits(drift, KERBS, driven=drift) == []  # the driven path does the same: excused
+    across = [[[-9.0, 14.0], [9.0, 14.0]]]
+    assert kerb_hits(ahead(12.0), across) == [6]  # the front is at 12 + 2.54 m
+    result = score(scene(ahead(12.0), road_boundaries=across), "bevplanner")
+    assert summary(result)["kerb"] == {"any": {"1s": 0.0, "2s": 0.0, "3s": 1.0, "avg": pytest.approx(1 / 3)}}
+
+
+def test_kerbs_are_asked_for_by_one_protocol_and_only_where_they_are_known():
+    known, unknown = scene(ahead(12.0), road_boundaries=KERBS, drivable_area=ROAD), scene(ahead(12.0))
+    assert [name for name in PROTOCOLS if score(known, name).kerbs is not None] == ["bevplanner"]
+    assert score(unknown, "bevplanner").kerbs is None and "kerb" not in summary(score(unknown, "bevplanner"))
+
+
 # ST-P3: agents lie 0.986 m further ahead than the path knows: the car's rear, 18.986 m, is in row 138, so touch at 17.0 m.
 @pytest.mark.parametrize(("stop_m", "expected"), [(16.0, False), (16.9, False), (17.0, True)])
 def test_stp3_has_the_footprint_a_metre_too_far_back(stop_m, expected):

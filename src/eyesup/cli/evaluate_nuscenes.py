@@ -14,7 +14,7 @@ from eyesup.catalog import RULES
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
 from eyesup.cli.evaluate import COLUMNS, check_counts, stamp, with_samples
 from eyesup.cli.plan import to_row
-from eyesup.cli.score_nuscenes import SIDES, score_all, show, write
+from eyesup.cli.score_nuscenes import scorable, score_all, show, write
 from eyesup.data.nuscenes.cases import lidar_plan
 from eyesup.data.nuscenes.dataset import NuScenes
 from eyesup.data.nuscenes.definitions import CommandRule
@@ -73,6 +73,7 @@ def evaluation(
         )
     left_out = set(missing)
     kept = [key for key in keys if key not in left_out]
+    protocols = scorable(data)
     by_planner, tables = {}, {}
     for name in planners:
         source = subset(blind if name in RULES else whole, kept)
@@ -82,7 +83,7 @@ def evaluation(
             by_planner[planner.name] = evaluate(
                 planner, source, (0,), out / "records.jsonl", progress=advance, stamp=mark
             )
-        results = score_all(data, planner.paths(data, source), whole.rows[::every], tuple(SIDES))
+        results = score_all(data, planner.paths(data, source), whole.rows[::every], protocols)
         write(out / f"{planner.file_name}.scores.jsonl", results)
         privileged = "; privileged: the command is read off the future" if command in ("uniad", "vad") else ""
         show(results, f"{planner.name}, {data.version} {split}{privileged}")
@@ -107,7 +108,8 @@ def evaluation(
 
 
 def _has_images(data: NuScenes, keyframe: int) -> bool:
-    return all(data.file(keyframe, channel).exists() for channel in data.cameras(keyframe))
+    files = [data.file(keyframe, channel) for channel in data.cameras(keyframe)]
+    return all(file.exists() and file.stat().st_size > 0 for file in files)
 
 
 class Recorded:

@@ -13,11 +13,14 @@ from eyesup.catalog import resolve
 from eyesup.cli.common import console
 from eyesup.scoring.openloop.cases import read_cases
 from eyesup.scoring.openloop.protocol import Reading, protocol_named
-from eyesup.scoring.openloop.score import CaseScores, score, summary
+from eyesup.scoring.openloop.score import CaseScores, published_l2, score, summary
 from eyesup.types import DataError
 
 PRIVILEGES = "the agents' annotated future; the driven path"
-_COLUMNS = {"L2": ("L2", "m", 1.0), "obj_box_col": ("collision", "%", 100.0), "intersection": ("off the road", "%", 100.0)}  # fmt: skip
+_COLUMNS = {
+    "L2": ("L2", "m", 1.0), "obj_box_col": ("collision", "%", 100.0), "intersection": ("off the road", "%", 100.0),
+    "kerb": ("over the kerb", "%", 100.0),
+}  # fmt: skip
 
 
 def openloop(
@@ -75,13 +78,13 @@ def openloop(
 
 def lines(result: CaseScores, failures: list[str]) -> Iterator[dict[str, object]]:
     """The JSON lines of a result: its cases, then the means."""
+    l2_m = published_l2(result)
     for i, identity in enumerate(result.ids):
         line: dict[str, object] = {
-            "id": identity, "protocol": result.protocol.name, "L2": result.l2_m[i].tolist(),
+            "id": identity, "protocol": result.protocol.name, "L2": l2_m[i].tolist(),
             "obj_box_col": result.collides[i].astype(float).tolist(), "valid": bool(result.counted[i]),
         }  # fmt: skip
-        if result.exits is not None:
-            line["intersection"] = result.exits[i].astype(float).tolist()
+        line |= {metric: steps[i].astype(float).tolist() for metric, steps in result.off_road.items()}
         yield line
     facts = {
         "protocol": result.protocol.name, "official": result.protocol.official.value, "cases": len(result.ids),

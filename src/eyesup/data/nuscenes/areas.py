@@ -23,6 +23,8 @@ from eyesup.types.errors import DataError
 DRIVABLE_HALF_M = (50.0, 50.0)
 KERB_HALF_M = (51.0, 24.8)  # half of 102.4 m x 50 m, less 0.2 m
 KERB_POINTS = 20
+TILE_M = 200.0  # what is near is kept per square of this edge: cutting a city's polygon takes long
+_REACH_M = 75.0  # from a keyframe to the far corner of what is asked for
 _ROAD_LAYERS = ("road_segment", "lane")
 Rings = tuple[np.ndarray, ...]
 
@@ -49,6 +51,7 @@ class Areas:
                 raise KeyError(unknown[0])
         except (KeyError, TypeError) as error:
             raise DataError(f"{self.path}: a layer names something that is not there ({error!r})") from error
+        self._tiles: dict[tuple[str, int, int], list[shapely.Geometry]] = {}
 
     def _polygons(self, tokens: list[str]) -> list[shapely.Geometry]:
         rings = (self._rings[token] for token in tokens)
@@ -66,10 +69,32 @@ class Areas:
         parts = (p for p in shapely.get_parts(whole).tolist() if isinstance(p, shapely.Polygon))
         return shapely.STRtree([ring for part in parts for ring in (part.exterior, *part.interiors)])
 
+    def _near(self, layer: str, place: np.ndarray) -> list[shapely.Geometry]:
+        """Shapes of a layer around the square that a place lies in, cut off beyond reach, in the order of the map."""
+        column, row = np.floor(place / TILE_M).astype(int).tolist()
+        if (layer, column, row) not in self._tiles:
+            low = np.array([column, row]) * TILE_M - _REACH_M
+            window = shapely.box(*low, *(low + TILE_M + 2 * _REACH_M))
+            tree = self._drivable if layer == "drivable" else self._outline
+            hit = np.sort(tree.query(window, predicate="intersects"))
+            self._tiles[layer, column, row] = [shape.intersection(window) for shape in tree.geometries[hit].tolist()]
+        return self._tiles[layer, column, row]
+
+    def _within(self, layer: str, pose: np.ndarray, half_m: tuple[float, float]) -> Iterator[shapely.Geometry]:
+        """Parts of a layer inside a rectangle around a pose; lines that meet are one."""
+        corners = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]) * half_m
+        patch = shapely.Polygon(corners @ _turn(pose[2]).T + pose[:2])
+        for shape in self._near(layer, pose[:2]):
+            cut = shape.intersection(patch)
+            if not cut.is_empty:
+                yield from shapely.get_parts(
+                    shapely.line_merge(cut) if isinstance(cut, shapely.MultiLineString) else cut
+                )
+
     def drivable(self, pose: Float64[np.ndarray, "3"]) -> tuple[Rings, ...]:
         """Polygons around a pose (x, y, heading) in its frame (x forward, y left): exterior and holes of each, (P, 2)."""
         found = []
-        for part in _within(self._drivable, pose, DRIVABLE_HALF_M):
+        for part in self._within("drivable", pose, DRIVABLE_HALF_M):
             if isinstance(part, shapely.Polygon):
                 rings = (part.exterior, *part.interiors)
                 found.append(tuple(_local(shapely.get_coordinates(ring)[:-1], pose) for ring in rings))
@@ -78,20 +103,11 @@ class Areas:
     def kerbs(self, pose: Float64[np.ndarray, "3"]) -> tuple[Float64[np.ndarray, "20 2"], ...]:
         """Edges of the road around a pose, in its frame (x forward, y left)."""
         found = []
-        for line in _within(self._outline, pose, KERB_HALF_M):
+        for line in self._within("outline", pose, KERB_HALF_M):
             if isinstance(line, shapely.LineString):
                 points = shapely.line_interpolate_point(line, np.linspace(0.0, line.length, KERB_POINTS))
                 found.append(_local(shapely.get_coordinates(points), pose))
         return tuple(found)
-
-
-def _within(tree: shapely.STRtree, pose: np.ndarray, half_m: tuple[float, float]) -> Iterator[shapely.Geometry]:
-    """Parts of shapes inside a rectangle around a pose, in the order of the map; lines that meet are one."""
-    corners = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]]) * half_m
-    patch = shapely.Polygon(corners @ _turn(pose[2]).T + pose[:2])
-    for index in np.sort(tree.query(patch, predicate="intersects")).tolist():
-        cut = tree.geometries[index].intersection(patch)
-        yield from shapely.get_parts(shapely.line_merge(cut) if isinstance(cut, shapely.MultiLineString) else cut)
 
 
 def _local(points: np.ndarray, pose: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ A file is a list of cases. Inputs of a case (results stored beside them are igno
 | agents | list | category (nuScenes' ten), size_lwh (3,), poses_xyyaw_t0_t6 (7, 3), valid_t0_t6 (7,) |
 | gt_heading_left_positive | (6,) | optional, the driven heading against t = 0 [rad]; protocol stp3 needs it |
 | drivable_area | list | optional, polygons {"exterior": (P, 2), "holes": [(P, 2), ...]}; protocol omnidrive needs it |
+| road_boundaries | list | optional, lines (P, 2) along the edges of the road; protocol bevplanner then tells who drives over them |
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Cases:
         poses: (M, 7, 3) centre x, y, yaw from +x, at 0, 0.5, ..., 3.0 s; zeros where not annotated.
         annotated: (M, 7).
         drivable: Per sample the polygons of the drivable area, None where it is not given.
+        kerbs: Per sample the lines (P, 2) along the edges of the road, None where they are not given.
     """
 
     ids: tuple[int | str, ...]
@@ -70,6 +72,7 @@ class Cases:
     poses: Float[np.ndarray, "M 7 3"]
     annotated: Bool[np.ndarray, "M 7"]
     drivable: tuple[tuple[Rings, ...] | None, ...]
+    kerbs: tuple[tuple[np.ndarray, ...] | None, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,6 +81,18 @@ class Cases:
     def agent_sample(self) -> Int[np.ndarray, " M"]:
         """To which sample each agent belongs."""
         return np.repeat(np.arange(len(self)), np.diff(self.agent_starts))
+
+    def selected(self, samples: Bool[np.ndarray, " N"], agents: Bool[np.ndarray, " M"]) -> Cases:
+        """Some samples, with some of their agents."""
+        chosen = np.flatnonzero(samples)
+        own = agents & samples[self.agent_sample]
+        counts = np.bincount(self.agent_sample[own], minlength=len(self))[chosen]
+        return Cases(
+            tuple(self.ids[i] for i in chosen), self.plans[chosen], self.driven[chosen], self.known[chosen],
+            self.complete[chosen], self.headings[chosen], self.has_heading[chosen], np.concatenate([[0], np.cumsum(counts)]),
+            self.categories[own], self.sizes[own], self.poses[own], self.annotated[own],
+            tuple(self.drivable[i] for i in chosen), tuple(self.kerbs[i] for i in chosen),
+        )  # fmt: skip
 
     def repeated(self, times: int) -> Cases:
         """The same samples several times over, ids numbered anew: a load for benchmarks."""
@@ -91,7 +106,7 @@ class Cases:
             tuple(range(times * len(self))), tiled(self.plans), tiled(self.driven), tiled(self.known),
             tiled(self.complete), tiled(self.headings), tiled(self.has_heading),
             np.concatenate([*starts, [times * count]]), tiled(self.categories), tiled(self.sizes), tiled(self.poses),
-            tiled(self.annotated), self.drivable * times,
+            tiled(self.annotated), self.drivable * times, self.kerbs * times,
         )  # fmt: skip
 
 
@@ -110,6 +125,7 @@ class Case:
     poses: np.ndarray
     annotated: np.ndarray
     drivable: tuple[Rings, ...] | None
+    kerbs: tuple[np.ndarray, ...] | None
 
 
 def read_cases(path: Path, on_error: Callable[[str], None] | None = None) -> Cases:
@@ -169,6 +185,7 @@ def gathered(cases: Sequence[Case]) -> Cases:
         poses=_joined([case.poses for case in cases], (FRAMES, 3)),
         annotated=_joined([case.annotated for case in cases], (FRAMES,), bool),
         drivable=tuple(case.drivable for case in cases),
+        kerbs=tuple(case.kerbs for case in cases),
     )
 
 
@@ -206,6 +223,7 @@ def read_case(entry: object, index: int = 0) -> Case:
         complete=bool(complete),
         heading=None if heading is None else _numbers(f"{where}: gt_heading_left_positive", heading, (STEPS,)),
         drivable=_drivable(where, entry.get("drivable_area")),
+        kerbs=_kerbs(where, entry.get("road_boundaries")),
         **_agents(where, entry["agents"]),
     )
 
@@ -249,14 +267,25 @@ def _drivable(where: str, polygons: object) -> tuple[Rings, ...] | None:
             f"{where}: drivable_area {_shown(polygons)}, expected a list of objects with exterior and holes"
         )
     return tuple(
-        tuple(_ring(f"{where}: drivable_area[{i}]", ring) for ring in (polygon["exterior"], *polygon.get("holes", ())))
+        tuple(
+            _points(f"{where}: drivable_area[{i}]", ring, 3)
+            for ring in (polygon["exterior"], *polygon.get("holes", ()))
+        )
         for i, polygon in enumerate(polygons)
     )
 
 
-def _ring(where: str, points: object) -> np.ndarray:
-    if not isinstance(points, list) or len(points) < 3:
-        raise DataError(f"{where}: {_shown(points)}, expected at least 3 points")
+def _kerbs(where: str, lines: object) -> tuple[np.ndarray, ...] | None:
+    if lines is None:
+        return None
+    if not isinstance(lines, list):
+        raise DataError(f"{where}: road_boundaries {_shown(lines)}, expected a list of lines")
+    return tuple(_points(f"{where}: road_boundaries[{i}]", line, 2) for i, line in enumerate(lines))
+
+
+def _points(where: str, points: object, least: int) -> np.ndarray:
+    if not isinstance(points, list) or len(points) < least:
+        raise DataError(f"{where}: {_shown(points)}, expected at least {least} points")
     return _numbers(where, points, (len(points), 2))
 
 

@@ -1,4 +1,4 @@
-"""The cell tests: does the ego's footprint stand on an agent, or leave the drivable area? Compiled.
+"""The cell tests: does the ego's footprint stand on an agent or on a line, or leave the drivable area? Compiled.
 
 One pass per sample and step: the footprint's cells on the plan and on the driven path, then the agents near them are drawn,
 then the cells are looked up. Cells are (forward, right) counts whatever the layout of the grid.
@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from eyesup.scoring.openloop.protocol import GRID_HALF_M
-from eyesup.scoring.openloop.raster import fill_polygon
+from eyesup.scoring.openloop.raster import draw_line, fill_polygon
 
 _OUTSIDE = -1  # a cell that no grid holds
 
@@ -86,6 +86,34 @@ def grid_hits(plan, driven, layout, starts, poses, sizes, drawn, frames, plan_hi
                     fill_polygon(grid, columns, rows, stamp, 0, n - 1)
             plan_hits[sample, step] = _stands_on(grid, own, stamp, layout.rows_forward)
             driven_hits[sample, step] = _stands_on(grid, other, stamp, layout.rows_forward)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def line_hits(plan, driven, layout, starts, line_starts, points, plan_hits, driven_hits):
+    """Whether each footprint stands on a line, one cell wide, that is the same at all steps.
+
+    Args:
+        plan, driven, layout: As of `grid_hits`; no frame of a step is of its own.
+        starts: (N + 1,) lines of each sample; `line_starts`: (L + 1,) where each line begins in `points`.
+        points: (P, 2) cells of the grid, forward and right.
+        plan_hits, driven_hits: (N, 6) bool, filled.
+    """
+    n, size, own_frame = layout.cells, len(plan.cells), np.zeros(3)
+    grid = np.zeros((n, n), np.int32)
+    cells, bounds = np.empty((size, 2), np.int64), np.empty(4, np.int64)
+    column, row = (1, 0) if layout.rows_forward else (0, 1)  # which of (forward, right)
+    for sample in range(len(plan.positions)):
+        stamp = sample + 1
+        for line in range(starts[sample], starts[sample + 1]):
+            for p in range(line_starts[line], line_starts[line + 1] - 1):
+                a, b = points[p], points[p + 1]
+                draw_line(grid, a[column], a[row], b[column], b[row], stamp)
+        for step in range(plan.positions.shape[1]):
+            _cells(plan, layout, sample, step, own_frame, cells, bounds)
+            plan_hits[sample, step] = _stands_on(grid, cells, stamp, layout.rows_forward)
+            _cells(driven, layout, sample, step, own_frame, cells, bounds)
+            driven_hits[sample, step] = _stands_on(grid, cells, stamp, layout.rows_forward)
 
 
 @njit(cache=True, nogil=True)

@@ -112,6 +112,9 @@ class Protocol:
         raster: None for exact rectangles.
         turns: The footprint turns with the path (else it keeps the heading of t = 0).
         drivable_area: Also tells which plans leave the drivable area.
+        kerbs: Also tells which plans drive over the edge of the road, where cases know it.
+        running_sum: The published code keeps nothing but sums over the samples so far, in single precision; what it says of one
+            sample is a step of such a sum (`published_l2`).
         notes: What a reader of its numbers must know.
     """
 
@@ -125,11 +128,16 @@ class Protocol:
     range_m: tuple[float, float] | None = None
     turns: bool = False
     drivable_area: bool = False
+    kerbs: bool = False
+    running_sum: bool = False
     notes: tuple[str, ...] = ()
 
 
 _NO_YAW = "the footprint keeps the heading of t = 0"
 _NO_PEOPLE = "pedestrians, cones and barriers do not count"
+_RUNNING_SUM = (
+    "the distance of one sample is a step of a single-precision sum: some 0.1 mm off after hundreds of samples"
+)
 
 UNIAD = Protocol(
     name="uniad",
@@ -181,7 +189,13 @@ OPENDRIVEVLA_VEHICLES = Protocol(
     presence=Presence.ANNOTATED,
     unknown=Unknown.NO_ERROR,
     raster=Raster(right=Axis(reversed_after=True, plan_sign=-1)),
-    notes=(_NO_YAW, _NO_PEOPLE, "grids are mirrored about the wrong cell: agents are one cell to the side"),
+    running_sum=True,
+    notes=(
+        _NO_YAW,
+        _NO_PEOPLE,
+        "grids are mirrored about the wrong cell: agents are one cell to the side",
+        _RUNNING_SUM,
+    ),
 )
 OPENDRIVEVLA_ALL = replace(
     OPENDRIVEVLA_VEHICLES,
@@ -192,7 +206,11 @@ OPENDRIVEVLA_ALL = replace(
     presence=Presence.SINCE_NOW,
     unknown=Unknown.EMPTY_TRUTH,
     raster=Raster(forward=Axis(box_sign=-1, reversed_after=True), right=Axis(reversed_after=True, plan_sign=-1)),
-    notes=(_NO_YAW, "grids are mirrored about the wrong cell: agents are one cell to the side and one behind"),
+    notes=(
+        _NO_YAW,
+        "grids are mirrored about the wrong cell: agents are one cell to the side and one behind",
+        _RUNNING_SUM,
+    ),
 )
 BEV_PLANNER = Protocol(
     name="bevplanner",
@@ -210,6 +228,7 @@ BEV_PLANNER = Protocol(
         center_ahead_m=AXLE_TO_LIDAR_M + LIDAR_TO_CENTER_M,
     ),
     turns=True,
+    kerbs=True,
     notes=(_NO_PEOPLE, "the footprint turns with a step of at least 1 m, else it has the heading of t = 0"),
 )
 OMNIDRIVE = replace(
@@ -219,6 +238,7 @@ OMNIDRIVE = replace(
     presence=Presence.SINCE_NOW,
     raster=replace(BEV_PLANNER.raster or Raster(), rounded_corners=True),
     drivable_area=True,
+    kerbs=False,
     notes=(
         *BEV_PLANNER.notes,
         "in the drivable-area test the footprint turns about a point 1.5 m ahead along the axis of t = 0",

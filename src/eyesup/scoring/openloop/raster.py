@@ -42,7 +42,7 @@ def fill_polygon(grid, columns, rows, stamp, first_row, last_row):
         c0, r0, c1, r1 = columns[i - 1], rows[i - 1], columns[i], rows[i]
         inside, ca, ra, cb, rb = clip_line(width, height, c0, r0, c1, r1)
         if inside and max(ra, rb) >= first_row and min(ra, rb) <= last_row:
-            _draw_line(grid, ca, ra, cb, rb, stamp)
+            draw_line(grid, ca, ra, cb, rb, stamp)
         if r0 == r1:
             continue
         cut = not (0 <= c0 < width and 0 <= c1 < width and 0 <= r0 < height and 0 <= r1 < height)
@@ -111,8 +111,8 @@ def _side(c, r, right, bottom):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _draw_line(grid, c0, r0, c1, r1, stamp):
-    """8-connected line from left to right, by Bresenham's rule; both ends are inside."""
+def draw_line(grid, c0, r0, c1, r1, stamp):
+    """8-connected line from left to right, by Bresenham's rule; both ends are inside the grid."""
     if c1 < c0:
         c0, r0, c1, r1 = c1, r1, c0, r0
     along, across, step = c1 - c0, abs(r1 - r0), 1 if r1 >= r0 else -1

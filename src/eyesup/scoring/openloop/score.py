@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from eyesup.geometry.boxes import box_corners, boxes_overlap
 from eyesup.scoring.openloop.cases import STEPS, Cases
 from eyesup.scoring.openloop.exact import HORIZONS_S, WAYPOINT_DT_S
-from eyesup.scoring.openloop.grid import Footprint, Layout, grid_hits, leaves_area
+from eyesup.scoring.openloop.grid import Footprint, Layout, grid_hits, leaves_area, line_hits
 from eyesup.scoring.openloop.protocol import (
     AXLE_TO_LIDAR_M,
     CATEGORIES,
@@ -49,6 +49,7 @@ class CaseScores:
         collides: (N, 6) collisions that count.
         plan_hits, driven_hits: (N, 6) the same test before the driven path's hits are excused, on the plan and on the driven path.
         exits: (N, 6) whether the plan's footprint has left the drivable area; None where the protocol does not ask.
+        kerbs: (N, 6) whether it stands on the edge of the road; None where the protocol does not ask or a case knows no edges.
         counted: (N,) samples in the means.
     """
 
@@ -59,7 +60,14 @@ class CaseScores:
     plan_hits: Bool[np.ndarray, "N 6"]
     driven_hits: Bool[np.ndarray, "N 6"]
     exits: Bool[np.ndarray, "N 6"] | None
+    kerbs: Bool[np.ndarray, "N 6"] | None
     counted: Bool[np.ndarray, " N"]
+
+    @property
+    def off_road(self) -> dict[str, Bool[np.ndarray, "N 6"]]:
+        """What the protocol says about the road, by the name of the metric."""
+        asked = {"intersection": self.exits, "kerb": self.kerbs}
+        return {metric: steps for metric, steps in asked.items() if steps is not None}
 
 
 def score(cases: Cases, protocol: Protocol | str) -> CaseScores:
@@ -87,8 +95,17 @@ def score(cases: Cases, protocol: Protocol | str) -> CaseScores:
             driven_hits |= unknown
         collides = plan_hits & ~driven_hits
     exits = _exits(cases, chosen.raster) if chosen.drivable_area and chosen.raster else None
+    kerbs = _kerb_hits(cases, driven, chosen, chosen.raster) if chosen.kerbs and chosen.raster else None
     counted = cases.complete if chosen.unknown is Unknown.LEFT_OUT else np.ones(len(cases), dtype=bool)
-    return CaseScores(chosen, cases.ids, l2_m, collides, plan_hits, driven_hits, exits, counted)
+    return CaseScores(chosen, cases.ids, l2_m, collides, plan_hits, driven_hits, exits, kerbs, counted)
+
+
+def published_l2(result: CaseScores) -> Float[np.ndarray, "N 6"]:
+    """`l2_m` as the published code would tell it case by case, in this order; other than `l2_m` for ``running_sum`` alone."""
+    if not result.protocol.running_sum:
+        return result.l2_m
+    sums = np.cumsum(np.concatenate([np.zeros((1, 6)), result.l2_m]), axis=0, dtype=np.float32)
+    return np.diff(sums.astype(np.float64), axis=0)
 
 
 def _counting_agents(cases: Cases, protocol: Protocol) -> Bool[np.ndarray, "M 6"]:
@@ -189,6 +206,25 @@ def _exits(cases: Cases, raster: Raster) -> Bool[np.ndarray, "N 6"]:
     return outside & ~leaves[:, :1]
 
 
+def _kerb_hits(cases: Cases, driven: np.ndarray, protocol: Protocol, raster: Raster) -> Bool[np.ndarray, "N 6"] | None:
+    """BEV-Planner's test of the edges of the road: lines one cell wide, and steps where the driven path hits one are excused."""
+    lines = [line for of_case in cases.kerbs if of_case is not None for line in of_case]
+    if any(of_case is None for of_case in cases.kerbs):
+        return None
+    layout = _layout(raster)
+    points = np.concatenate([np.zeros((0, 2)), *lines])
+    signs = [layout.forward_sign, layout.right_sign]
+    metres = np.stack([points[:, 1] + raster.agents_ahead_m, points[:, 0]], axis=-1) * signs
+    cells = np.clip((metres + layout.corner_offset_m) / layout.corner_cell_m, 0, raster.cells - 1).astype(np.int64)
+    plan_hits, driven_hits = np.zeros((2, len(cases), STEPS), dtype=bool)
+    line_hits(
+        _footprint(cases.plans, raster, protocol.turns), _footprint(driven, raster, protocol.turns), layout,
+        np.cumsum([0, *(len(of_case or ()) for of_case in cases.kerbs)]), np.cumsum([0, *map(len, lines)]), cells,
+        plan_hits, driven_hits,
+    )  # fmt: skip
+    return plan_hits & ~driven_hits
+
+
 def _area_cells(points: np.ndarray, raster: Raster) -> np.ndarray:
     return np.rint((points + GRID_HALF_M) / raster.cell_m).astype(np.int64)
 
@@ -242,15 +278,13 @@ def horizons(steps: np.ndarray, reading: Reading) -> dict[str, np.ndarray]:
 
 
 def columns(result: CaseScores) -> dict[tuple[str, Reading], np.ndarray]:
-    """What is read, and how: distances at and cumulative, collisions and exits also as any step so far."""
+    """What is read, and how: distances at and cumulative, collisions also as any step so far, the rest as that."""
     read: dict[tuple[str, Reading], np.ndarray] = {
         ("L2", Reading.AT): result.l2_m,
         ("L2", Reading.CUMULATIVE): result.l2_m,
         **{("obj_box_col", reading): result.collides for reading in Reading},
     }
-    if result.exits is not None:
-        read["intersection", Reading.ANY] = result.exits
-    return read
+    return read | {(metric, Reading.ANY): steps for metric, steps in result.off_road.items()}
 
 
 def summary(result: CaseScores) -> dict[str, object]:
