@@ -21,6 +21,12 @@ RULES = {
     "constant_position": "eyesup.models.baselines.constant_velocity:ConstantPosition",
 }
 
+# Planners that are told more than an Observation: a benchmark that knows it builds them and adds their rows.
+PRIVILEGED = {
+    "expert_replay": "eyesup.models.baselines.expert:ExpertReplay",
+    "pdm_closed": "eyesup.evaluation.pdm_closed:PDMClosed",
+}
+
 # Probes: probe(planner, source, ...) -> Finding.
 PROBES = {
     "insertion": "eyesup.diagnostics.insertion:probe",

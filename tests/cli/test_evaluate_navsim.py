@@ -53,10 +53,29 @@ def test_from_world_to_table(navsim_split: Path, planner: Path, tmp_path: Path, 
         rows = list(csv.DictReader(file))
     assert rows[-1]["token"] == "average_all_frames" and len(rows) == v2["human *"]["N"] + 1
     assert len(list(out.glob("*.submission.pkl"))) == 2
+    printed = capsys.readouterr().out
+    assert f"{v2['human *']['EPDMS']['mean']:.1f}" in printed and "…" not in printed  # all columns fit a terminal
     plans = (out / "plans.jsonl").read_text()
     assert main(command) == 0  # nothing is planned or prepared again
     assert (out / "plans.jsonl").read_text() == plans
     assert "0 made now" in capsys.readouterr().out
+    _explain_recorded_plans(out, records, capsys)
+
+
+def _explain_recorded_plans(out: Path, records: list[dict], capsys: pytest.CaptureFixture[str]):
+    """Why a recorded plan lost points, from the evaluation's own files."""
+    one = next(r for r in records if r["planner"] == "human" and r["version"] == "navsim-v2")
+    scene = out / "cache" / one["scene"] / f"{one['key']}.npz"
+    ask = ["score", "explain", str(scene), "2", "--records", str(out / "records.jsonl"), "--out", str(out / "why.png")]
+    assert main(ask) == 0
+    assert f"scene {one['key']}, human" in capsys.readouterr().out
+    assert (out / "why.png").stat().st_size > 10_000
+    ask[3] = "9"
+    assert main(ask) == 1
+    assert "has 4 plans of navsim-v2, counted from 0" in " ".join(capsys.readouterr().err.split())
+    ask[2] = str(out / "nowhere.npz")
+    assert main(ask) == 1
+    assert "it is a scene of the evaluation's cache/" in " ".join(capsys.readouterr().err.split())
 
 
 def test_export(tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -70,6 +89,9 @@ def test_export(tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_errors_are_one_line(navsim_split: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["eval", str(navsim_split), "--benchmark", "navsim", "--split", "navtest", "--out", str(tmp_path)]) == 1
     assert "split 'navtest' not found" in capsys.readouterr().err
+    given = ["eval", str(navsim_split), "--benchmark", "navsim", "--split", "own_world", "--every", "20"]
+    assert main([*given, "--planners", "pdm_closed", "--out", str(tmp_path)]) == 1
+    assert "pdm_closed is told more than cameras and ego status" in " ".join(capsys.readouterr().err.split())
     assert main(["eval", "--benchmark", "kitti"]) == 1
     assert "unknown benchmark 'kitti'" in capsys.readouterr().err
     assert main(["world", "export", str(tmp_path), "--out", str(tmp_path / "x"), "--logs", "0"]) == 1

@@ -41,10 +41,36 @@ def test_one_line_per_plan_under_official_names(tmp_path, capsys):
     assert "40 plans in 2 scenes" in capsys.readouterr().out
 
 
+def test_knife_edges_are_listed(tmp_path, capsys):
+    """The two golden plans whose official score is not met: the scorer says so by itself, from the inputs alone."""
+    files = [str(GOLDEN / f"public_00{i}.npz") for i in (0, 2)]
+    for version in ("v1", "v2"):
+        out = tmp_path / version
+        assert main(["score", "pdm", "--scenes", *files, "--version", version, "--out", str(out)]) == 0
+        edges = [f"{line['scene']}/{line['index']}" for line in read_lines(out) if not line["stable"]]
+        assert {"public_000/11", "public_002/14"} <= set(edges) and len(edges) < 5
+        assert f"{len(edges)} knife edges (stable: false): {' '.join(edges)}" in " ".join(
+            capsys.readouterr().out.split()
+        )
+
+
 def test_v1_on_the_torch_backend(tmp_path):
     out = tmp_path / "scores.jsonl"
     scene = str(GOLDEN / "public_005.npz")
-    assert main(["score", "pdm", "--scenes", scene, "--version", "v1", "--out", str(out), "--backend", "torch"]) == 0
+    ask = [
+        "score",
+        "pdm",
+        "--scenes",
+        scene,
+        "--version",
+        "v1",
+        "--out",
+        str(out),
+        "--backend",
+        "torch",
+        "--no-stability",
+    ]
+    assert main(ask) == 0 and "stable" not in read_lines(out)[0]
     with np.load(scene) as truth:
         np.testing.assert_allclose([line["score"] for line in read_lines(out)], truth["v1_score"], atol=1e-4)
     assert not any(name.startswith(("filtered_", "epdms_")) for name in read_lines(out)[0])
@@ -57,6 +83,10 @@ def stored_with(tmp_path: Path, name: str, **changes: np.ndarray) -> Path:
     path.parent.mkdir(exist_ok=True)
     np.savez(path, **{**parts, **changes})
     return path
+
+
+def plans(count: int, steps: int) -> dict[str, np.ndarray]:
+    return {name: np.zeros((count, steps, 3)) for name in ("waypoints", "prev_waypoints")}
 
 
 def test_results_stored_with_a_scene_are_not_read(tmp_path):
@@ -88,8 +118,32 @@ def test_what_cannot_be_scored_stops_or_is_counted(tmp_path, capsys):
     assert "c.npz" in text and "3 of 22 failed" in text
     rows = read_lines(tmp_path / "out.jsonl")
     assert len(rows) == 20
-    assert rows[3]["valid"] is False and rows[3]["score"] is None
-    assert rows[4]["valid"] is True
+    assert rows[3]["valid"] is False and rows[3]["score"] is None and rows[3]["stable"] is None
+    assert rows[4]["valid"] is True and rows[4]["stable"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (plans(20, 6), "scene public_001: plan of 6 waypoints at 0.5 s covers 3 s; the score needs 4 s"),
+        (plans(0, 8), "public_001: 0 plans of each scene; there is nothing to score"),
+        ({"centerline": np.zeros((0, 3))}, "scene public_001: centreline of 0 point(s); needs two distinct points"),
+        ({"poly_xy": np.zeros((0, 2)), "poly_off": np.zeros(1, int)}, "scene public_001: 0 map polygons"),
+        ({"ego_past": np.full((4, 7), np.nan)}, "scene public_001: ego_history holds nan at (0, 0)"),
+    ],
+)
+def test_unfit_files_are_named_with_scene_and_value(tmp_path, capsys, changes, message):
+    if "poly_off" in changes:
+        with np.load(GOLDEN / "public_001.npz") as file:
+            meta = json.loads(str(file["meta"])) | {"poly_ids": [], "poly_layers": []}
+        changes = {**changes, "meta": np.array(json.dumps(meta))}
+    path = stored_with(tmp_path, "unfit", **changes)
+    call = ["score", "pdm", "--scenes", str(path), "--out", str(tmp_path / "out.jsonl")]
+    assert main(call) == 1
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert main([*call, "--keep-going"]) == 1  # nothing is left to score
+    text = " ".join(capsys.readouterr().out.split())
+    assert message in text and "0 scenes scored, 1 failed" in text
 
 
 def test_wrong_names_are_answered_with_the_right_ones(tmp_path, capsys):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eyesup.data.navsim import cache as cache_module
 from eyesup.data.navsim.cache import MetricCache, build_cache, from_bytes, to_bytes
 from eyesup.data.navsim.source import NavsimSource, Roots
 from eyesup.data.navsim.splits import find_split
@@ -73,6 +74,44 @@ def test_workers_make_the_same_files(tmp_path: Path, navsim_split: Path):
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.*"))
     assert len(files) >= 3
     assert all((tmp_path / "1" / f).read_bytes() == (tmp_path / "2" / f).read_bytes() for f in files)
+
+
+def test_ray_makes_the_same_files(tmp_path: Path, navsim_split: Path):
+    pytest.importorskip("ray", reason="ray is not installed (pip install 'eyesup[ray]')")
+    roots = Roots(navsim_split, navsim_split / "maps")
+    ours = NavsimSource(roots, find_split("own_world", [navsim_split / "config"]), every=4)
+    here = build_cache(ours, tmp_path / "process", versions=("v2",))
+    over_ray = build_cache(ours, tmp_path / "ray", versions=("v2",), workers=2, engine="ray")
+    assert here == over_ray and here.made == len(ours) >= 2
+    files = sorted(path.relative_to(tmp_path / "ray") for path in (tmp_path / "ray").rglob("*.*") if path.is_file())
+    assert len(files) == len(ours) + 1
+    assert all((tmp_path / "process" / f).read_bytes() == (tmp_path / "ray" / f).read_bytes() for f in files)
+
+
+def test_a_build_that_was_killed_goes_on_where_it_stopped(
+    source: NavsimSource, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Killed(BaseException):
+        """As if the process ended: nothing catches it."""
+
+    prepared = []
+
+    def dies_at_the_second(inputs, *versions):
+        prepared.append(inputs.name)
+        if len(prepared) == 2:
+            raise Killed
+        return prepare(inputs, *versions)
+
+    monkeypatch.setattr(cache_module, "prepare", dies_at_the_second)
+    with pytest.raises(Killed):
+        build_cache(source, tmp_path)
+    assert len(list(tmp_path.rglob("*.npz"))) == 1 and not (tmp_path / "index.json").exists()
+    with pytest.raises(DataError, match="no metric cache here"):
+        MetricCache(tmp_path)
+    assert build_cache(source, tmp_path).made == 2
+    assert prepared == [source.keys[0], source.keys[1], source.keys[1], source.keys[2]]
+    for path in [*built.rglob("*.npz"), built / "index.json"]:
+        assert (tmp_path / path.relative_to(built)).read_bytes() == path.read_bytes()
 
 
 def test_scenes_that_cannot_be_prepared_stop_or_are_listed(tmp_path: Path):

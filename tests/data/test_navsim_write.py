@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickletools
 import sqlite3
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+import yaml
 from PIL import Image
 
 from eyesup.data.navsim.source import NavsimSource, Roots
@@ -83,6 +85,38 @@ def schema(path: Path) -> dict[str, str]:
     # newer SQLite repeats the quotes of the statement that made a table, older ones do not
     tables = {name: " ".join(text.replace('"', "").split()) for name, text in rows if name != "sqlite_sequence"}
     return {**tables, **pragmas, "geometry": str(kinds)}
+
+
+def test_split_files_have_the_structure_of_the_official_example(navsim_split: Path):
+    for name in ("train_test_split/own_world.yaml", "train_test_split/scene_filter/own_world.yaml"):
+        ours, official = (
+            yaml.safe_load((root / "config" / name).read_text()) for root in (navsim_split, GOLDEN / "minimal_navsim")
+        )
+        assert dict(structure(ours)) == dict(structure(official)), name
+        for key in ("_target_", "_convert_", "num_history_frames", "num_future_frames", "frame_interval", "has_route"):
+            assert ours.get(key) == official.get(key), key
+
+
+def test_the_list_of_maps_is_that_of_the_official_example_without_rasters(navsim_split: Path):
+    ours, official = (
+        json.loads((root / "nuplan-maps-v1.0.json").read_text())
+        for root in (navsim_split / "maps", GOLDEN / "minimal_maps")
+    )
+    # Rasters are optional; no vector query, and nothing of NAVSIM, reads them.
+    assert ours == {location: {**entry, "layers": {}} for location, entry in official.items()}
+
+
+def pcd_head(root: Path) -> list[str]:
+    """The head of the first point cloud without its number of points."""
+    cloud = sorted((root / "sensor_blobs" / "mini").glob("*/MergedPointCloud/*.pcd"))[0].read_bytes()
+    lines = cloud.split(b"DATA ", 1)[0].decode().splitlines() + [
+        cloud.split(b"DATA ", 1)[1].split(b"\n", 1)[0].decode()
+    ]
+    return [line for line in lines if not line.startswith(("WIDTH", "POINTS"))]
+
+
+def test_point_clouds_have_the_head_of_the_official_example(navsim_split: Path):
+    assert pcd_head(navsim_split) == pcd_head(GOLDEN / "minimal_navsim")
 
 
 @pytest.mark.parametrize("location", LOCATIONS)

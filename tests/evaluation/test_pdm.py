@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eyesup import catalog
 from eyesup.data.navsim.cache import MetricCache, build_cache
 from eyesup.data.navsim.source import NavsimSource, Roots
 from eyesup.data.navsim.splits import find_split
-from eyesup.evaluation.pdm import Plans, human_plans, make_plans, reference_plans, score_plans, table
+from eyesup.evaluation.pdm import Plans, Scored, human_plans, make_plans, reference_plans, score_plans, table
+from eyesup.evaluation.pdm_closed import PDMClosed
 from eyesup.models.baselines.constant_velocity import ConstantVelocity
+from eyesup.models.protocol import Planner
 from eyesup.scoring.pdm import prepare, score
+from eyesup.scoring.pdm.aggregate import write_two_stage_csv
+from eyesup.scoring.pdm.score import reference_poses
+from eyesup.scoring.pdm.version import V2
 from eyesup.types import DataError, Estimate, Observation, Prediction, Trajectory
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "minimal_nuplan"
@@ -90,6 +97,19 @@ def test_human_and_reference(source: NavsimSource, cache: MetricCache):
         assert all(record["ego_progress"] == 1.0 for record in reference.records)
 
 
+def test_pdm_closed_is_a_planner_of_the_catalogue(source: NavsimSource, cache: MetricCache):
+    build = catalog.lookup(catalog.PRIVILEGED, "pdm_closed", "planner")
+    assert build is PDMClosed
+    fresh = {key: prepare(source.inputs(key)) for key in source.keys}
+    planner = PDMClosed(fresh.__getitem__, "v2")
+    assert isinstance(planner, Planner) and planner.privileged
+    plans = planner.plan([source.observation(source.window(key)) for key in source.keys])
+    for key, plan in zip(source.keys, plans):
+        assert (plan.key, plan.trajectory.dt_s, len(plan.trajectory)) == (key, 0.1, 40)
+        np.testing.assert_array_equal(plan.trajectory.poses, reference_poses(fresh[key], V2)[1:])
+        np.testing.assert_allclose(reference_plans(cache, [key], "v2").poses[key], plan.trajectory.poses, atol=1e-6)
+
+
 def test_the_table(source: NavsimSource, cache: MetricCache):
     scored = [
         score_plans(plans, source, cache, "v2") for plans in (make_plans(Counting(), source), human_plans(source))
@@ -136,7 +156,7 @@ def test_failures_stop_or_are_counted_beside_the_score(source: NavsimSource, cac
     assert (row["N"], row["failed"]) == (2, 1)
 
 
-def test_two_stages_are_combined_as_officially(source: NavsimSource, cache: MetricCache):
+def test_two_stages_are_combined_as_officially(source: NavsimSource, cache: MetricCache, tmp_path: Path):
     """Frames of one log stand in for synthetic ones: first stage (now, before), second stage one pair of the same."""
     before, now, after = source.keys
     staged = NavsimSource(source.roots, replace(source.split, two_stage=((now, before, ((after, now),)),)))
@@ -148,6 +168,28 @@ def test_two_stages_are_combined_as_officially(source: NavsimSource, cache: Metr
     expected = 0.5 * (by_key[now] * by_key[after] + by_key[before] * by_key[now])
     assert scored.stages.combined["score"] == pytest.approx(expected, abs=1e-12)
     assert table([scored], "v2").rows["constant velocity + yaw rate"]["EPDMS"] == pytest.approx(100 * expected)
+    _check_two_stage_table(scored, tmp_path / "table.csv")
+
+
+def _check_two_stage_table(scored: Scored, path: Path):
+    """The official columns: every sub-score once per stage; a frame has numbers under its own stage."""
+    assert scored.frames is not None and scored.stages is not None
+    write_two_stage_csv(path, scored.frames, scored.stages, scored.version)
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    both = [f"{name}_{stage}" for name in V2.subscores for stage in ("stage_one", "stage_two")]
+    assert list(rows[0]) == ["", "token", "valid", *both, "score"]
+    labels = [f"extended_pdm_score_{label}" for label in ("stage_one", "stage_two", "combined")]
+    assert [row["token"] for row in rows] == [*scored.frames.tokens, *labels]
+    for row in rows[:-3]:
+        mine, other = (
+            ("stage_two", "stage_one") if row["token"] in scored.stages.weights else ("stage_one", "stage_two")
+        )
+        i = scored.frames.tokens.index(row["token"])
+        for name in V2.subscores:
+            assert float(row[f"{name}_{mine}"]) == scored.frames.values[name][i] and row[f"{name}_{other}"] == ""
+        assert float(row["score"]) == scored.stages.scores[row["token"]]
+    assert float(rows[-1]["score"]) == scored.stages.combined["score"]
 
 
 def test_a_group_without_all_its_frames_does_not_count(source: NavsimSource, cache: MetricCache):

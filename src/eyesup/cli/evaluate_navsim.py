@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import tyro
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 from tyro.conf import Positional
 
 from eyesup import catalog
-from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
+from eyesup.cli.common import console, facts, progress_bar, write_json
 from eyesup.cli.evaluate import stamp
 from eyesup.data.navsim.cache import MetricCache, build_cache
 from eyesup.data.navsim.source import NavsimSource, Roots
@@ -30,11 +32,12 @@ from eyesup.evaluation.pdm import (
 from eyesup.evaluation.records import append_records
 from eyesup.models.load import load_planner, read_family, shipped
 from eyesup.models.protocol import Planner
-from eyesup.scoring.pdm.aggregate import two_stage_rows, write_official_csv
+from eyesup.scoring.pdm.aggregate import two_stage_rows, write_official_csv, write_two_stage_csv
 from eyesup.scoring.pdm.version import version_named
-from eyesup.types import DataError
+from eyesup.types import DataError, Estimate, Finding
 from eyesup.world.workers import Engine
 
+COUNTS = ("N", "failed")  # columns that are told in a line below the table
 BLIND = ("ego_mlp",)  # families that no image reaches
 
 
@@ -109,7 +112,7 @@ def navsim(
         scored = [_score(plans, source, cache, short, out, keep_going) for plans in (*planned, *extra)]
         records += [record for one in scored for record in one.records]
         findings.append(table(scored, short))
-        print_finding(findings[-1])
+        _show_table(findings[-1], list(COLUMNS[short])[-1])
         _show_failures(scored)
     (out / "records.jsonl").unlink(missing_ok=True)
     append_records(out / "records.jsonl", records)
@@ -151,13 +154,39 @@ def _score(plans: Plans, source: NavsimSource, cache: MetricCache, short: str, o
     # What cannot be had (a human's path in a synthetic scene, a reference where there is no map) is counted, not raised.
     with progress_bar(f"{plans.name}: {short}", len(source)) as advance:
         scored = score_plans(plans, source, cache, short, keep_going or plans.privileged, advance)
-    if scored.rows:
-        path = out / f"{re.sub(r'[^a-z0-9]+', '_', plans.name.lower())}_{short}.csv"
+    path = out / f"{re.sub(r'[^a-z0-9]+', '_', plans.name.lower())}_{short}.csv"
+    if scored.stages is not None and scored.frames is not None:
+        write_two_stage_csv(path, scored.frames, scored.stages, scored.version)
+    elif scored.rows:
         write_official_csv(path, scored.rows, scored.version)
     if scored.stages is not None:
         for row in two_stage_rows(scored.stages, version_named(short)):
             console.print(f"{row['token']}: {row['score']:.4f}", highlight=False)
     return scored
+
+
+def _show_table(finding: Finding, final: str) -> None:
+    """The table as wide as a terminal: one decimal, and an interval for the final score alone (summary.json has them all)."""
+    names = [name for name in next(iter(finding.rows.values())) if name not in COUNTS]
+    shown = Table(
+        "", *names, title=finding.planner, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        pad_edge=False, show_edge=False,
+    )  # fmt: skip
+    for label, row in finding.rows.items():
+        shown.add_row(label, *(_cell(row[name], name == final) for name in names))
+    console.print(shown)
+    counts = {label: f"N = {row['N']}, failed {row['failed']}" for label, row in finding.rows.items()}
+    same = len(set(counts.values())) == 1
+    console.print(next(iter(counts.values())) if same else "; ".join(map(": ".join, counts.items())), highlight=False)
+    console.print(f"[dim]{finding.protocol} {' '.join(finding.notes)}[/dim]")
+
+
+def _cell(value: Estimate | float | int | str, with_interval: bool) -> str:
+    if isinstance(value, Estimate):
+        if not value.n:
+            return "-"
+        return f"{value.mean:.1f}" + (f"\n{value.low:.0f}..{value.high:.0f}" if with_interval else "")
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 def _show_failures(scored: list[Scored]) -> None:

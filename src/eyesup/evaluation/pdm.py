@@ -15,8 +15,9 @@ import numpy as np
 from eyesup.data.navsim.cache import MetricCache
 from eyesup.data.navsim.logs import poses_seen_from
 from eyesup.data.navsim.source import NavsimSource
+from eyesup.evaluation.pdm_closed import PDMClosed
 from eyesup.evaluation.records import Record, append_records, estimate, read_records
-from eyesup.geometry.se2 import from_frame, to_frame
+from eyesup.geometry.se2 import from_frame
 from eyesup.models.protocol import Planner
 from eyesup.scoring.pdm.aggregate import Frames, Group, TwoStage, official_rows, predecessors, two_stage
 from eyesup.scoring.pdm.score import PDMScore, score
@@ -60,6 +61,7 @@ class Scored:
         rows: The same in the columns of the official table.
         failures: Token -> why it has no score; shown beside the score.
         stages: The two-stage aggregate, where the split has two stages.
+        frames: What it was made of.
     """
 
     plans: Plans
@@ -68,6 +70,7 @@ class Scored:
     rows: Sequence[Mapping[str, object]]
     failures: Mapping[str, str]
     stages: TwoStage | None = None
+    frames: Frames | None = None
 
 
 def make_plans(
@@ -132,13 +135,9 @@ def human_plans(source: NavsimSource) -> Plans:
 
 
 def reference_plans(cache: MetricCache, keys: Sequence[str], version: Version | str) -> Plans:
-    """PDM-Closed's own plans: it knows map, route and everybody's velocity, and chooses by the version's score."""
-    family = (version_named(version) if isinstance(version, str) else version).family
-    poses: dict[str, np.ndarray] = {}
-    for key in (key for key in keys if key in cache):
-        scene = cache[key]
-        poses[key] = to_frame(scene.inputs.references[family], scene.origin)[1:]
-    return Plans("PDM-Closed", poses, {}, privileged=True)
+    """PDM-Closed's own plans, chosen by the version's score."""
+    planner = PDMClosed(cache.__getitem__, version)
+    return Plans(planner.name, {key: planner.path(key) for key in keys if key in cache}, {}, planner.privileged)
 
 
 def score_plans(
@@ -175,17 +174,19 @@ def score_plans(
         points[key] = from_frame(plan[-1], scene.origin)[:2], scene.origin[:2]
     rows = [row for result in results.values() for row in official_rows(result)]
     records = [_record(plans, source, key, row, rules) for key, row in zip(results, rows)]
-    stages = None
+    stages, frames = None, None
     if source.split.two_stage and rules.two_frame:
         groups = [Group(now, before, more) for now, before, more in source.split.two_stage]
         whole = [group for group in groups if _tokens(group) <= results.keys()]
-        stages = _two_stage(source, results, points, rules, whole) if whole else None
+        if whole:
+            frames = _frames(source, results, points, rules)
+            stages = two_stage(frames, whole, rules)
         failures |= {
             f"group {group.now}": f"group {group.now}: a frame of it has no score, so the group does not count"
             for group in groups
             if group not in whole
         }
-    return Scored(plans, rules, records, rows, failures, stages)
+    return Scored(plans, rules, records, rows, failures, stages, frames)
 
 
 def table(scored: Sequence[Scored], short: str) -> Finding:
@@ -269,14 +270,13 @@ def _tokens(group: Group) -> set[str]:
     return {group.now, group.previous, *(token for pair in group.second_stage for token in pair)}
 
 
-def _two_stage(
+def _frames(
     source: NavsimSource,
     results: Mapping[str, PDMScore],
     points: Mapping[str, tuple[np.ndarray, np.ndarray]],
     rules: Version,
-    groups: Sequence[Group],
-) -> TwoStage:
-    """The official aggregate. Extended comfort of a pair of frames belongs to both of them."""
+) -> Frames:
+    """What the two stages are made of. Extended comfort of a pair of frames belongs to both of them."""
     tokens = tuple(results)
     place = {token: i for i, token in enumerate(tokens)}
     values = {
@@ -287,4 +287,4 @@ def _two_stage(
         if now in place and before in place and compared[place[now]]:
             values[EC][place[before]], compared[place[before]] = values[EC][place[now]], True
     ends, starts = (np.array([points[token][i] for token in tokens]) for i in (0, 1))
-    return two_stage(Frames(tokens, ends, starts, values, compared), groups, rules)
+    return Frames(tokens, ends, starts, values, compared)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from eyesup.geometry.se2 import from_frame, points_from_frame
 from eyesup.scoring.pdm import SceneInputs
+from eyesup.scoring.pdm.version import DAC, DDC, EC, EP, HC, LK, NC, TLC, TTC, V1, V2, C, Version
 
 ROAD_Y = (-6.0, 6.0)  # the road; lanes of 4 m, the ego's between -2 and 2
 SPEED = 8.0
@@ -102,3 +103,54 @@ def straight(speed: float = SPEED, lateral: float = 0.0) -> np.ndarray:
     """(8, 3) waypoints at 0.5 s: constant speed, reaching `lateral` after a second and keeping it."""
     times = 0.5 * np.arange(1, 9)
     return np.column_stack([speed * times, lateral * np.minimum(times, 1.0), np.zeros(8)])
+
+
+@dataclass(frozen=True)
+class Example:
+    """One plan that loses one sub-score.
+
+    Attributes:
+        loses: The sub-score, and what is left of it.
+        inputs: The scene.
+        plan: (8, 3).
+        previous: (8, 3) plan of the frame before, where EC is looked at.
+        version: Of the score.
+        with_it: Other sub-scores that go with it, and what is left of them.
+    """
+
+    loses: tuple[str, float]
+    inputs: SceneInputs
+    plan: np.ndarray
+    previous: np.ndarray | None = None
+    version: Version = V2
+    with_it: dict[str, float] = field(default_factory=dict)
+
+
+def along(metres: np.ndarray) -> np.ndarray:
+    """(8, 3) waypoints straight ahead."""
+    return np.column_stack([metres, np.zeros((8, 2))])
+
+
+def examples() -> dict[str, Example]:
+    """One example of every sub-score by its short name: what the pictures of docs/metrics.md show."""
+    times = 0.5 * np.arange(1, 9)
+    connector = with_polygon(road(), "connector", "LANE_CONNECTOR", rectangle(22, -2, 42, 2))
+    red = replace(
+        connector, route_lane_ids=connector.route_lane_ids | {"connector"}, red_lane_ids=(("connector",),) * 11
+    )
+    stops = along(np.minimum(SPEED * times, 28.0))
+    brakes = along(SPEED * np.minimum(times, 0.5))
+    gentle = along(SPEED * times - 0.6 * times**2)
+    drawn = {
+        "NC": Example((NC, 0.0), with_agent(road(), 25.0, 0.0), straight(), with_it={TTC: 0.0}),
+        "DAC": Example((DAC, 0.0), road(), straight(lateral=-5.2), with_it={EP: 0.972, LK: 0.0}),
+        "DDC": Example((DDC, 0.0), road(), straight(lateral=3.6), with_it={EP: 0.987, LK: 0.0}),
+        "TLC": Example((TLC, 0.0), red, straight()),
+        "EP": Example((EP, 0.727), road(), gentle),
+        "TTC": Example((TTC, 0.0), with_agent(road(), 34.5, 0.0), stops, with_it={HC: 0.0}),
+        "LK": Example((LK, 0.0), road(), straight(lateral=1.2), with_it={EP: 0.999}),
+        "HC": Example((HC, 0.0), road(), brakes, with_it={EP: 0.274}),
+        "C": Example((C, 0.0), road(), brakes, version=V1, with_it={EP: 0.274}),
+        "EC": Example((EC, 0.0), road(), gentle, previous=straight(10.0), with_it={EP: 0.727}),
+    }
+    return {name: replace(one, inputs=replace(one.inputs, name=name)) for name, one in drawn.items()}

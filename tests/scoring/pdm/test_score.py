@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_scenes import SPEED, moved, rectangle, road, straight, with_agent, with_polygon
+from drawn_scenes import SPEED, examples, moved, rectangle, road, straight, with_agent, with_polygon
 from golden_scenes import NAMES, official, prepared, stable, stored
 from naive import NaiveScorer
 
@@ -16,6 +16,8 @@ from eyesup.scoring.pdm.contacts import NEVER
 from eyesup.scoring.pdm.score import PDMScore, versioned
 from eyesup.scoring.pdm.version import DAC, DDC, EC, EP, HC, LK, NC, TLC, TTC, V1, V1_0, V2, V2_2, C
 from eyesup.types import DataError
+
+EXAMPLES = examples()
 
 
 def one(inputs: SceneInputs, plan: np.ndarray, version=V2, previous: np.ndarray | None = None) -> PDMScore:
@@ -34,6 +36,21 @@ def test_keeping_lane_and_speed_on_an_empty_road_is_perfect():
             dict.fromkeys(version.subscores, 1.0), abs=1e-6
         )
         assert result.score[0, 0] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_drawn_example_loses_what_it_is_drawn_for(name):
+    example = EXAMPLES[name]
+    result = one(example.inputs, example.plan, example.version, example.previous)
+    lost = {
+        column: float(values[0, 0]) for column, values in result.subscores.items()
+        if values[0, 0] < 1 and result.validity(column)[0, 0]
+    }  # fmt: skip
+    assert lost == pytest.approx({example.loses[0]: example.loses[1], **example.with_it}, abs=5e-3)
+
+
+def test_the_examples_cover_every_subscore():
+    assert {example.loses[0] for example in EXAMPLES.values()} == {*V1.subscores, *V2.subscores}
 
 
 def test_running_into_a_stopped_car_is_at_fault():
@@ -284,8 +301,8 @@ def test_scores_do_not_depend_on_the_world_frame(name, version):
 
 
 @pytest.mark.parametrize("version", [V1, V2])
-def test_scores_do_not_depend_on_the_order_of_agents_and_polygons(version):
-    name = NAMES[5]
+@pytest.mark.parametrize("name", NAMES[5::11])
+def test_scores_do_not_depend_on_the_order_of_agents_and_polygons(name, version):
     item = stored(name)
     inputs, rng = item.inputs, np.random.default_rng(0)
     agents, polygons = rng.permutation(len(inputs.agent_types)), rng.permutation(len(inputs.polygons))
@@ -304,6 +321,20 @@ def test_scores_do_not_depend_on_the_order_of_agents_and_polygons(version):
     there = score(item.waypoints[None], [prepare(shuffled, version)], version, item.previous[None])
     for column, values in subscores_of(here).items():
         np.testing.assert_array_equal(subscores_of(there)[column], values, err_msg=column)
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+def test_what_was_driven_scores_higher_than_what_is_done_to_it(version):
+    """Over the golden scenes, on average, with the human's plan bent, stretched, shortened and shifted."""
+    chosen = [prepared(name) for name in NAMES[::2]]
+    human = np.stack([scene.inputs.human for scene in chosen])
+    grows = np.linspace(0.125, 1.0, 8)[:, None]
+    perturbed = {
+        "left": human + grows * [0.0, 3.0, 0.0], "right": human + grows * [0.0, -3.0, 0.0],
+        "faster": human * [1.5, 1.0, 1.0], "slower": human * [0.5, 1.0, 1.0], "aside": human + [0.0, 1.5, 0.0],
+    }  # fmt: skip
+    means = score(np.stack([human, *perturbed.values()], axis=1), chosen, version).score.mean(axis=0)
+    assert means[0] > means[1:].mean() + 0.05, dict(zip(("driven", *perturbed), means))
 
 
 @pytest.mark.parametrize("version", [V1, V2])
@@ -388,5 +419,7 @@ def test_unfit_calls_are_named():
         score(straight()[None, None], [scene, scene])
     with pytest.raises(DataError, match="3 earlier plans for 2 plans"):
         score(np.zeros((1, 2, 8, 3)), [scene], previous=np.zeros((1, 3, 8, 3)))
-    with pytest.raises(DataError, match="1 scenes with 0 plans each"):
+    with pytest.raises(DataError, match="pdm: road: 0 plans of each scene; there is nothing to score"):
         score(np.zeros((1, 0, 8, 3)), [scene])
+    with pytest.raises(DataError, match="pdm: 0 scenes: 1 plans of each scene; there is nothing to score"):
+        score(np.zeros((0, 1, 8, 3)), [])

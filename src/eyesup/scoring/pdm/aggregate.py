@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float, Int
 
 from eyesup.scoring.pdm.scene import MAX_FRAME_GAP_S
 from eyesup.scoring.pdm.score import PDMScore, frame_score
-from eyesup.scoring.pdm.version import Version
+from eyesup.scoring.pdm.version import EC, Version
 from eyesup.types import DataError
 
 CLOSENESS_M2 = 0.1  # variance of the weight of a second-stage scene
+STAGES = ("stage_one", "stage_two")
 _ZERO_SUM = 1e-8  # weights that sum to this little are made equal
 
 
@@ -164,26 +165,40 @@ def average_row(rows: Sequence[Mapping[str, object]], version: Version) -> dict[
 
 def write_official_csv(path: Path, rows: Sequence[Mapping[str, object]], version: Version) -> None:
     """The official one-stage table, average row included; the first column is the row number, without a name."""
-    columns = ["token", "valid", *version.subscores, "score"]
+    _write_csv(path, ["token", "valid", *version.subscores, "score"], [*rows, average_row(rows, version)])
+
+
+def write_two_stage_csv(path: Path, frames: Frames, result: TwoStage, version: Version) -> None:
+    """The official two-stage table: every frame under the columns of its stage, then the three closing rows."""
+    rows: list[dict[str, object]] = []
+    for i, token in enumerate(frames.tokens):
+        row: dict[str, object] = {"token": token, "valid": True, "score": result.scores[token]}
+        for name in version.subscores:
+            for stage in STAGES:
+                known = (stage == "stage_two") == (token in result.weights) and (name != EC or bool(frames.compared[i]))
+                row[f"{name}_{stage}"] = float(frames.values[name][i]) if known else float("nan")
+        rows.append(row)
+    columns = [f"{name}_{stage}" for name in version.subscores for stage in STAGES]
+    _write_csv(path, ["token", "valid", *columns, "score"], [*rows, *two_stage_rows(result, version)])
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    """Numbered rows; what is not known is left empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["", *columns])
-        for i, row in enumerate([*rows, average_row(rows, version)]):
+        for i, row in enumerate(rows):
             writer.writerow([i, *("" if row[c] != row[c] else row[c] for c in columns)])
 
 
 def two_stage_rows(result: TwoStage, version: Version) -> list[dict[str, object]]:
     """The three closing rows of the official two-stage table."""
     rows: list[dict[str, object]] = []
-    for label, means in (
-        ("stage_one", result.stage_one),
-        ("stage_two", result.stage_two),
-        ("combined", result.combined),
-    ):
+    stages = dict(zip(STAGES, (result.stage_one, result.stage_two)))
+    for label, means in {**stages, "combined": result.combined}.items():
         row: dict[str, object] = {"token": f"extended_pdm_score_{label}", "valid": True}
         for name in version.subscores:
-            stages = {"stage_one": result.stage_one, "stage_two": result.stage_two}
             for stage, values in stages.items():
                 row[f"{name}_{stage}"] = (
                     values[name] if label in (stage, "combined") and name in values else float("nan")

@@ -36,7 +36,8 @@ COMFORT_SIGNALS = (
     "yaw acceleration",
     "yaw rate",
 )
-# Largest root mean square of the differences between two frames: acceleration, jerk, yaw rate, yaw acceleration.
+# Largest root mean square of the differences between two frames, by signal.
+TWO_FRAME_SIGNALS = ("acceleration", "jerk", "yaw rate", "yaw acceleration")
 TWO_FRAME_LIMITS = np.array([0.7, 0.5, 0.1, 0.1])
 YAW_WINDOW = 5
 _DECIMALS = 1e8
@@ -94,16 +95,32 @@ def comfort(states, past, at_center, filters, bounds, flags):
     """Whether each of the six signals stays inside its bounds.
 
     Args:
+        states, past, at_center, filters: As for `comfort_signals`.
+        bounds: COMFORT_BOUNDS.
+        flags: (K, 6) filled.
+    """
+    signals = np.empty((states.shape[0], 6, len(past) + states.shape[1]))
+    comfort_signals(states, past, at_center, filters, signals)
+    for k in range(states.shape[0]):
+        for signal in range(6):
+            flags[k, signal] = _within(signals[k, signal], bounds[signal])
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def comfort_signals(states, past, at_center, filters, signals):
+    """The signals of `COMFORT_SIGNALS`.
+
+    Args:
         states: (K, T, 11).
         past: (H, 4) driven before: longitudinal, lateral and absolute acceleration [m/s^2], heading [rad]; H may be 0.
         at_center: Whether longitudinal acceleration is moved to the box centre.
         filters: ComfortFilters for H + T samples.
-        bounds: COMFORT_BOUNDS.
-        flags: (K, 6) filled.
+        signals: (K, 6, H + T) filled.
     """
     before, samples = len(past), len(past) + states.shape[1]
     along, across, total, heading = np.empty(samples), np.empty(samples), np.empty(samples), np.empty(samples)
-    smooth, rate = np.empty(samples), np.empty(samples)
+    smooth = np.empty(samples)
     for k in range(states.shape[0]):
         for i in range(before):
             along[i], across[i], total[i], heading[i] = past[i]
@@ -114,20 +131,14 @@ def comfort(states, past, at_center, filters, bounds, flags):
                 along[before + i] += AXLE_TO_CENTER * (state[YAW_RATE] ** 2 + state[YAW_ACCELERATION])
             total[before + i], heading[before + i] = math.hypot(state[AX], state[AY]), state[HEADING]
         _unwrap(heading)
-        _apply(filters.acceleration, along, smooth)
-        flags[k, 0] = _within(smooth, bounds[0])
-        _apply(filters.acceleration, across, smooth)
-        flags[k, 1] = _within(smooth, bounds[1])
+        _apply(filters.acceleration, along, signals[k, 0])
+        _apply(filters.acceleration, across, signals[k, 1])
         _apply(filters.acceleration_in_jerk, total, smooth)
-        _apply(filters.jerk, smooth, rate)
-        flags[k, 2] = _within(rate, bounds[2])
+        _apply(filters.jerk, smooth, signals[k, 2])
         _apply(filters.acceleration_in_jerk, along, smooth)
-        _apply(filters.jerk, smooth, rate)
-        flags[k, 3] = _within(rate, bounds[3])
-        _apply(filters.yaw_acceleration, heading, rate)
-        flags[k, 4] = _within(rate, bounds[4])
-        _apply(filters.yaw_rate, heading, rate)
-        flags[k, 5] = _within(rate, bounds[5])
+        _apply(filters.jerk, smooth, signals[k, 3])
+        _apply(filters.yaw_acceleration, heading, signals[k, 4])
+        _apply(filters.yaw_rate, heading, signals[k, 5])
 
 
 @njit(cache=True, nogil=True)

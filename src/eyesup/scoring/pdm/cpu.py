@@ -165,10 +165,16 @@ def judge(
 
 def compare(states: np.ndarray, before: np.ndarray, gap: int, version: Version, into: Judged) -> None:
     """EC of states (K, 41, 11) against those of the frame `gap` samples earlier, (K, 41, 11) or one for all (1, 41, 11)."""
+    now, then = overlap(states, before, gap, version)
+    two_frame_differences(now, then, into.differences)
+    into.values[EC][:] = (into.differences <= TWO_FRAME_LIMITS).all(axis=1)
+
+
+def overlap(states: np.ndarray, before: np.ndarray, gap: int, version: Version) -> tuple[np.ndarray, np.ndarray]:
+    """The signals that EC compares, (K, 4, 41 - gap) each, where two frames overlap in time."""
     samples = states.shape[1] - gap
     filters = two_frame_filters(samples, version.comfort_windows)
     now, then = np.empty((len(states), 4, samples)), np.empty((len(before), 4, samples))
     motion(states, 0, filters, now)
     motion(before, gap, filters, then)
-    two_frame_differences(now, then, into.differences)
-    into.values[EC][:] = (into.differences <= TWO_FRAME_LIMITS).all(axis=1)
+    return now, then

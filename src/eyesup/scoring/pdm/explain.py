@@ -1,7 +1,9 @@
-"""A picture of why a plan lost points: the map, the agents, the driven path, and where each failure begins."""
+"""A picture of why a plan lost points: the map, the agents, the driven path, where each failure begins, and what was not
+comfortable over time."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -12,15 +14,25 @@ from jaxtyping import Float
 from eyesup.geometry.boxes import box_corners
 from eyesup.scoring.pdm import cpu
 from eyesup.scoring.pdm.areas import BOX_COS, BOX_SIN, BOX_X, BOX_Y, HALF_LENGTH, HALF_WIDTH, NON_DRIVABLE, ONCOMING
-from eyesup.scoring.pdm.comfort import COMFORT_SIGNALS
+from eyesup.scoring.pdm.comfort import (
+    COMFORT_BOUNDS,
+    COMFORT_SIGNALS,
+    TWO_FRAME_LIMITS,
+    TWO_FRAME_SIGNALS,
+    comfort_filters,
+    comfort_signals,
+)
 from eyesup.scoring.pdm.contacts import IS_ROAD_USER, NEVER, AgentTracks
 from eyesup.scoring.pdm.grid import DRIVABLE, INTERSECTION, ROUTE
 from eyesup.scoring.pdm.scene import PreparedScene
-from eyesup.scoring.pdm.score import PDMScore, score, versioned
+from eyesup.scoring.pdm.score import PDMScore, reference_poses, score, versioned
 from eyesup.scoring.pdm.version import DAC, DDC, DT_S, EC, EP, LK, NC, TLC, TTC, Version
 
 MARGIN_M = 15.0
 EVERY = 5  # samples between drawn boxes
+PANELS_PER_ROW = 3
+_UNITS = ("m/s²", "m/s²", "m/s³", "m/s³", "rad/s²", "rad/s")
+_TWO_FRAME_UNITS = ("m/s²", "m/s³", "rad/s", "rad/s²")
 # Sub-score -> the sample at which it failed, colour.
 _MOMENTS = {
     NC: ("collision", "#c1121f"),
@@ -47,8 +59,7 @@ def reasons(result: PDMScore, plan: int = 0) -> list[str]:
         elif name == LK:
             text += ": more than 0.5 m off the centreline for two seconds"
         elif name == EC:
-            labels = ("acceleration", "jerk", "yaw rate", "yaw acceleration")
-            parts = (f"{label} {value:.2f}" for label, value in zip(labels, judged.differences[0, plan]))
+            parts = (f"{label} {value:.2f}" for label, value in zip(TWO_FRAME_SIGNALS, judged.differences[0, plan]))
             text += f": differs from the frame before by {', '.join(parts)} (RMS)"
         else:
             out = [label for label, kept in zip(COMFORT_SIGNALS, judged.comfort[0, plan]) if not kept]
@@ -66,27 +77,27 @@ def draw(
     path: Path,
     previous: Float[np.ndarray, "T 3"] | None = None,
     dt_s: float | None = None,
+    margin_m: float = MARGIN_M,
 ) -> list[str]:
-    """Save the picture of one plan; returns its `reasons`."""
-    from matplotlib.figure import Figure
-
+    """Save the picture of one plan, with `margin_m` around the driven path; returns its `reasons`."""
     earlier = None if previous is None else previous[None, None]
     result = score(plan[None, None], [scene], version, earlier, dt_s=dt_s)
     agents = versioned(scene, version).agents
     states = cpu.simulate(np.asarray(plan, dtype=np.float64)[None], dt_s or 4.0 / len(plan), scene.ego.initial)
     into = cpu.Judged.empty((1, 1), version).part(0, slice(None))
     boxes, flags = cpu.judge(states, scene, agents, version, scene.ego.driven, into)
-    centers = boxes[0, :, :2]
-    low, high = centers.min(axis=0) - MARGIN_M, centers.max(axis=0) + MARGIN_M
-    width, height = high - low
-    figure = Figure(figsize=(10.0, min(10.0 * height / width, 14.0) + 2.0), layout="constrained")
-    axes = figure.add_subplot()
+    panels = _comfort_panels(result, states, scene, version)
+    if previous is not None and result.subscores.get(EC, np.ones((1, 1)))[0, 0] < 1 and result.two_frame_valid[0, 0]:
+        panels += _two_frame_panels(result, states, np.asarray(previous, dtype=np.float64), dt_s, scene, version)
+    axes, below, figure = _layout(boxes[0, :, :2], margin_m, len(panels))
     _draw_map(axes, scene)
     moments = {name: int(result.judged.samples[key][0, 0]) for name, (key, _) in _MOMENTS.items()}
     _draw_agents(axes, agents, sorted({0, *(sample for sample in moments.values() if sample != NEVER)}))
+    if result.subscores[EP][0, 0] < 1:
+        _draw_reference(axes, scene, version)
     _draw_ego(axes, boxes[0], flags[0], plan, moments)
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-    axes.set(xlabel="x, forward [m]", ylabel="y, left [m]")
+    for panel, place in zip(panels, below):
+        _draw_panel(place, panel)
     lines = reasons(result)
     title = [f"{scene.name}: {version.name} score {result.score[0, 0]:.3f}", *(fill(line, 120) for line in lines)]
     axes.set_title("\n".join(title), loc="left", fontsize=9)
@@ -94,6 +105,86 @@ def draw(
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return lines
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A signal over time that left its bounds, or that differs from the frame before."""
+
+    title: str
+    curves: dict[str, tuple[np.ndarray, np.ndarray]]  # label -> seconds, values
+    bounds: tuple[float, float] | None = None
+
+
+def _layout(path: np.ndarray, margin_m: float, panels: int) -> tuple[Any, list[Any], Any]:
+    """Axes of the view from above around a driven path, axes for panels in rows of three below it, and the figure."""
+    from matplotlib.figure import Figure
+
+    low, high = path.min(axis=0) - margin_m, path.max(axis=0) + margin_m
+    width, height = high - low
+    rows = -(-panels // PANELS_PER_ROW)
+    above = min(10.0 * height / width, 14.0) + 2.0
+    figure = Figure(figsize=(10.0, above + 2.2 * rows), layout="constrained")
+    grid = figure.add_gridspec(1 + rows, PANELS_PER_ROW, height_ratios=[above, *[2.2] * rows])
+    axes = figure.add_subplot(grid[0, :])
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axes.set(xlabel="x, forward [m]", ylabel="y, left [m]")
+    below = [figure.add_subplot(grid[1 + i // PANELS_PER_ROW, i % PANELS_PER_ROW]) for i in range(panels)]
+    return axes, below, figure
+
+
+def _comfort_panels(result: PDMScore, states: np.ndarray, scene: PreparedScene, version: Version) -> list[_Panel]:
+    """The comfort signals that are out of bounds."""
+    lost = np.flatnonzero(~result.judged.comfort[0, 0])
+    past = scene.ego.driven if version.comfort_history else scene.ego.driven[:0]
+    samples = len(past) + states.shape[1]
+    signals = np.empty((1, len(COMFORT_SIGNALS), samples))
+    filters = comfort_filters(samples, version.comfort_windows)
+    comfort_signals(states, past, version.comfort_at_center, filters, signals)
+    seconds = DT_S * (np.arange(samples) - len(past))
+    return [
+        _Panel(f"{COMFORT_SIGNALS[i]} [{_UNITS[i]}]", {"": (seconds, signals[0, i])}, tuple(COMFORT_BOUNDS[i]))
+        for i in lost
+    ]
+
+
+def _two_frame_panels(
+    result: PDMScore,
+    states: np.ndarray,
+    previous: np.ndarray,
+    dt_s: float | None,
+    scene: PreparedScene,
+    version: Version,
+) -> list[_Panel]:
+    """The signals in which two frames differ by more than is allowed."""
+    before = cpu.simulate(previous[None], dt_s or 4.0 / len(previous), scene.ego.previous)
+    now, then = cpu.overlap(states, before, scene.ego.frame_gap, version)
+    seconds = DT_S * np.arange(now.shape[2])
+    found = []
+    for i in np.flatnonzero(result.judged.differences[0, 0] > TWO_FRAME_LIMITS):
+        title = f"{TWO_FRAME_SIGNALS[i]} [{_TWO_FRAME_UNITS[i]}]: RMS {result.judged.differences[0, 0, i]:.2f} > {TWO_FRAME_LIMITS[i]:g}"
+        found.append(_Panel(title, {"this plan": (seconds, now[0, i]), "frame before": (seconds, then[0, i])}))
+    return found
+
+
+def _draw_panel(axes: Any, panel: _Panel) -> None:
+    for (label, (seconds, values)), color in zip(panel.curves.items(), ("#1d3557", "#e36414")):
+        axes.plot(seconds, values, color=color, linewidth=1.2, label=label or None)
+    if panel.bounds is not None:
+        for bound in panel.bounds:
+            axes.axhline(bound, color="#c1121f", linewidth=0.9, linestyle="--")
+    axes.set_title(panel.title, fontsize=8)
+    axes.set_xlabel("t [s]", fontsize=8)
+    axes.tick_params(labelsize=7)
+    if len(panel.curves) > 1:
+        axes.legend(fontsize=7)
+
+
+def _draw_reference(axes: Any, scene: PreparedScene, version: Version) -> None:
+    """What the progress is compared with."""
+    poses, view = reference_poses(scene, version), versioned(scene, version)
+    label = f"PDM-Closed: {view.reference_progress_m:.1f} m"
+    axes.plot(*poses[:, :2].T, color="#2a9d8f", linewidth=3, alpha=0.6, zorder=4, label=label)
 
 
 def _draw_map(axes: Any, scene: PreparedScene) -> None:

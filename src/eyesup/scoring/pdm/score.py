@@ -221,7 +221,8 @@ def _as_plans(
         )
     count, steps = trajectories.shape[1], trajectories.shape[2]
     if not len(scenes) or not count:
-        raise DataError(f"pdm: {len(scenes)} scenes with {count} {what}s each; there is nothing to score")
+        where = ", ".join(scene.name for scene in scenes[:3]) or "0 scenes"
+        raise DataError(f"pdm: {where}: {count} {what}s of each scene; there is nothing to score")
     if not steps or abs(steps * dt_s - HORIZON_S) > 1e-6:
         raise DataError(
             f"pdm: scene {scenes[0].name}: {what} of {steps} waypoints at {dt_s:g} s covers {steps * dt_s:g} s; "
