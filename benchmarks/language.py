@@ -1,7 +1,8 @@
 """The world's questions: what they cost, how small they store, and what a reader who sees no picture gets right.
 
 The blind reader learns from logs of the training towns and is asked about logs of other towns. Yes-or-no questions are also
-examined before balancing (everything that could be asked), to show what balancing takes away.
+examined before balancing (everything that could be asked), to show what balancing takes away. Numbers are also scored by mean
+relative accuracy (MRA, VSI-Bench).
 
 Run: python benchmarks/language.py --logs 24
 """
@@ -69,11 +70,12 @@ def main() -> None:
     print(
         f"1000 keyframes: {1e-3 * len(text) / keyframes:.2f} MB of JSON, {1e-3 * packed / keyframes:.2f} MB compressed"
     )
-    print(f"\n{'type':18}{'hop':>4}{'questions':>11}{'chance':>9}{'blind':>9}{'95 %':>8}")
+    print(f"\n{'type':18}{'hop':>4}{'questions':>11}{'chance':>9}{'blind':>9}{'95 %':>8}{'MRA':>8}")
     for row in blind_report(lessons, exam):
         if row.blind is not None:
             chance = "" if row.chance is None else f"{row.chance:.3f}"
-            print(f"{row.kind:18}{row.hop:4}{row.questions:11}{chance:>9}{row.blind:9.3f}{row.margin or 0:8.3f}")
+            near = "" if row.blind_accuracy is None else f"{row.blind_accuracy:8.3f}"
+            print(f"{row.kind:18}{row.hop:4}{row.questions:11}{chance:>9}{row.blind:9.3f}{row.margin or 0:8.3f}{near}")
     before = blind_report(possible_lessons, possible_exam)
     right = np.average([row.blind or 0.0 for row in before], weights=[row.questions for row in before])
     print(

@@ -19,8 +19,11 @@ def test_the_table_of_a_store_names_each_type_with_chance_and_blind_reader(tiny_
     kept = sum(len(at_keyframe) for key in store.keys for at_keyframe in store.annotations(key).qa)
     assert sum(row["questions"] for row in rows) == kept
     assert {"narration", "note", "caption"} <= {row["kind"] for row in rows}
+    assert all((row["blind_accuracy"] is not None) == (row["form"] == "number") for row in rows)
     assert any(row["form"] == "choice" and row["blind"] == pytest.approx(row["chance"]) for row in rows)
-    assert page.read_text().startswith("| type | hop | form | questions | chance | blind reader | answers |")
+    assert page.read_text().startswith(
+        "| type | hop | form | questions | chance | blind reader | blind MRA | answers |"
+    )
     assert f"{kept} questions about" in " ".join(capsys.readouterr().out.split())
 
 

@@ -23,6 +23,7 @@ from eyesup.world import store as store_module
 from eyesup.world.check import check_store, generate_command
 from eyesup.world.generate import GenerateConfig, generate, log_plan, share
 from eyesup.world.render.labels import FrameLabels
+from eyesup.world.scenarios import SCENARIOS
 from eyesup.world.store import MANIFEST, SceneStore
 
 EFFECTS_M = np.array([0.5, 2.0, 3.0])
@@ -248,6 +249,17 @@ def test_a_full_disk_is_one_clear_error_and_keeps_what_is_finished(tmp_path, fak
     fake_world.clear()
     generate(config(tmp_path), show_progress=False)
     assert len(fake_world) == 2
+
+
+def test_what_comes_from_behind_is_generated_for_rigs_that_look_there(tmp_path):
+    names = {
+        rig: {key.rsplit("-", 1)[1] for key in log_plan(config(tmp_path, logs=24, rig=rig, scenarios={}))}
+        for rig in ("front3", "surround6")
+    }
+    assert names["surround6"] == set(SCENARIOS)
+    assert names["front3"] == set(SCENARIOS) - {"emergency_vehicle"}
+    asked = log_plan(config(tmp_path, logs=1, rig="front3", scenarios={"emergency_vehicle": 1.0}))
+    assert asked[0].endswith("-emergency_vehicle")
 
 
 def test_scenarios_take_turns_by_weight(tmp_path):

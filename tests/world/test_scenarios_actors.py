@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 
 from eyesup.types import AgentKind, CueKind, Lights, SignalState
+from eyesup.world.language import SEEN_PX
+from eyesup.world.render import Renderer
+from eyesup.world.render.labels import count_pixels
+from eyesup.world.rigs import front3
 from eyesup.world.twins import scene_route
+from eyesup.world.twins.criterion import cue_keyframe
 
 SEED = 11  # as other tests, which share the logs
 STAGED = ("pedestrian_crossing", "crossing_cyclist", "pedestrian_dart_out", "cut_in", "pull_out", "red_light_runner",
-          "following", "bus_stop")  # fmt: skip
+          "emergency_crossing", "following", "bus_stop")  # fmt: skip
 HARDEST_MPS2 = 7.1
 
 
@@ -57,6 +62,15 @@ def test_somebody_stands_then_crosses_and_the_ego_lets_them(cue_of, name):
     assert ((front < places) | (rear > places))[crossing].all()
 
 
+def test_whoever_crosses_walks_through_nobody(log_of):
+    for seed in (0, 3):  # somebody stood in the way there once
+        scene = log_of("pedestrian_crossing", seed)
+        agents, row = scene.agents, list(scene.agents.ids).index(scene.cue.id)
+        people = [other for other in np.flatnonzero(agents.kinds == AgentKind.PEDESTRIAN) if other != row]
+        apart = np.hypot(*np.moveaxis(agents.poses[people, :, :2] - agents.poses[row, :, :2], -1, 0))
+        assert len(people) and apart[agents.valid[people] & agents.valid[row]].min() > 0.6
+
+
 def test_bystanders_of_a_crossing_never_move(log_of):
     for name in ("pedestrian_crossing", "pedestrian_dart_out"):
         agents = log_of(name, SEED).agents
@@ -64,6 +78,13 @@ def test_bystanders_of_a_crossing_never_move(log_of):
         still = [row for row in people if np.ptp(agents.poses[row][agents.valid[row]], axis=0).max() == 0.0]
         for row in still:
             assert np.abs(agents.velocities[row]).max() == 0.0
+
+
+def test_cyclist_that_leaves_the_lanes_sideways_rides_on(cue_of):
+    _, _, lateral, speeds, _, _ = cue_of(
+        "crossing_cyclist", 13
+    )  # SUMO crashed here while it was still told where it goes
+    assert np.sign(lateral[0]) == -np.sign(lateral[-1]) and speeds[-1] == 0.0
 
 
 def test_person_who_darts_out_comes_from_behind_a_standing_car(cue_of):
@@ -94,8 +115,9 @@ def test_parked_car_pulls_out_at_the_cue(cue_of):
     assert abs(lateral[step + 45]) < 0.5 and places[step + 45] > places[step] + 8.0
 
 
-def test_runner_crosses_on_red_while_the_ego_has_green(cue_of):
-    scene, _, _, speeds, _, step = cue_of("red_light_runner", SEED)
+@pytest.mark.parametrize("name", ["red_light_runner", "emergency_crossing"])
+def test_runner_crosses_on_red_while_the_ego_has_green(cue_of, name):
+    scene, _, _, speeds, lights, step = cue_of(name, SEED)
     row = list(scene.agents.ids).index(scene.cue.id)
     pose, signals = scene.agents.poses[row, step], scene.signals
     ends = [scene.road_map.lane(lanes[0]).centerline[-1] for lanes in signals.stop_lane_ids]
@@ -104,6 +126,18 @@ def test_runner_crosses_on_red_while_the_ego_has_green(cue_of):
     distance = np.hypot(*(np.array(ends) - pose[:2]).T) + 1e3 * (facing < 0.8)
     assert signals.states[distance.argmin(), step] == SignalState.RED
     assert speeds[step : step + 20].min() > 4.0
+    assert (scene.agents.kinds[row] == AgentKind.EMERGENCY) == (name == "emergency_crossing")
+    assert ((lights[step : step + 20] & Lights.BEACON) > 0).all() == (name == "emergency_crossing")
+
+
+def test_emergency_vehicle_that_crosses_is_in_plain_view_at_the_cue(log_of):
+    scene = log_of("emergency_crossing", SEED)
+    step = cue_keyframe(scene)
+    with Renderer(front3()) as renderer:
+        renderer.load(scene)
+        shown = renderer.labels(step, depth=False).instances
+    row = list(scene.agents.ids).index(scene.cue.id)
+    assert count_pixels(scene.agents.ids, shown)[row].sum() >= SEEN_PX
 
 
 def test_lead_that_is_followed_never_stops_and_the_ego_neither(cue_of):

@@ -15,7 +15,7 @@ from eyesup.types import QA, DataError
 from eyesup.world.language.blind import TypeReport, blind_report
 from eyesup.world.store import SceneStore
 
-COLUMNS = ("type", "hop", "form", "questions", "chance", "blind reader", "answers")
+COLUMNS = ("type", "hop", "form", "questions", "chance", "blind reader", "blind MRA", "answers")
 
 
 def language(store: Positional[Path], lessons: Path | None = None, out: Path | None = None) -> int:
@@ -23,6 +23,7 @@ def language(store: Positional[Path], lessons: Path | None = None, out: Path | N
 
     The blind reader learns from the questions and answers of other logs: the most frequent answer to the same words, else naive
     Bayes on words and word pairs. Every choice is asked equally often with each of its answers, so it must be right at chance.
+    Numbers are also scored by mean relative accuracy (VSI-Bench): there it gives the figure that was nearest to right on average.
 
     Example: eyesup world language runs/world/val --lessons runs/world/train --out language.md
 
@@ -65,8 +66,9 @@ def _questions(store: SceneStore, keys: Sequence[str]) -> list[QA]:
 def _cells(row: TypeReport) -> list[str]:
     chance = "" if row.chance is None else f"{100 * row.chance:.1f} %"
     blind = "" if row.blind is None or row.margin is None else f"{100 * row.blind:.1f} ± {100 * row.margin:.1f} %"
+    near = "" if row.blind_accuracy is None else f"{100 * row.blind_accuracy:.1f} %"
     answers = ", ".join(f"{answer} {100 * share:.0f} %" for answer, share in row.answers) if row.form != "free" else ""
-    return [row.kind, str(row.hop), row.form, str(row.questions), chance, blind, answers]
+    return [row.kind, str(row.hop), row.form, str(row.questions), chance, blind, near, answers]
 
 
 def _page(report: Sequence[TypeReport]) -> str:

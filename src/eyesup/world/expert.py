@@ -234,7 +234,7 @@ class Expert:
         return np.concatenate([xy, np.broadcast_to(agents.poses[:, None, 2:], (*xy.shape[:2], 1))], axis=-1)
 
     def _held_by_red(self, agents: AgentsNow, signal_states: np.ndarray) -> np.ndarray:
-        """(M,) vehicles in front of a red light of their own lane that can still stop at it."""
+        """(M,) vehicles in front of a red light of their own lane that can and will stop at it: those without a beacon."""
         red = signal_states[self._held_rows] == SignalState.RED
         ends = self._held_ends[red]
         if not len(ends):
@@ -244,7 +244,8 @@ class Expert:
         facing = np.cos(agents.poses[:, 2:]) * ends[:, 2] + np.sin(agents.poses[:, 2:]) * ends[:, 3]
         left = np.maximum(along - 0.5 * agents.sizes[:, :1] + STOP_LINE_GAP_M, 0.1)
         stops = (agents.velocities**2).sum(axis=1)[:, None] < 2 * FOE_STOPS_MPS2 * left
-        return ((along > 0) & (along < 50.0) & (np.abs(across) < 1.6) & (facing > 0.8) & stops).any(axis=1)
+        before = (along > 0) & (along < 50.0) & (np.abs(across) < 1.6) & (facing > 0.8)
+        return (before & stops).any(axis=1) & ((agents.lights & Lights.BEACON) == 0)
 
     # Path coordinates ------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ from eyesup.world.import_map import import_town
 from eyesup.world.language import Observer, questions
 from eyesup.world.render import Renderer
 from eyesup.world.render.labels import count_pixels
-from eyesup.world.rigs import JITTER_SCALE, RIGS, jittered
+from eyesup.world.rigs import JITTER_SCALE, RIGS, jittered, looks_back
 from eyesup.world.scenarios import SCENARIOS, load_scenario
 from eyesup.world.scene_io import SCENE_FORMAT, Annotations
 from eyesup.world.simulate import simulate
@@ -78,7 +78,8 @@ class GenerateConfig:
         out: Folder of the store; an unfinished one is continued.
         split: Towns and seeds to draw from; no town is in two splits.
         logs: Number of logs; a store can be extended by asking for more.
-        scenarios: Scenario name -> weight; empty takes every scenario alike.
+        scenarios: Scenario name -> weight; empty takes every scenario alike whose cue the rig can show: what comes from behind
+            needs a camera that looks there.
         seed: Another seed makes other logs.
         town: Map file (.osm, .xodr) to drive in instead of the split's towns; see `eyesup world import`.
         rig: Camera rig.
@@ -223,7 +224,7 @@ def generate(config: GenerateConfig, show_progress: bool = True) -> GenerateRepo
 
 def log_plan(config: GenerateConfig) -> list[str]:
     """Key of every log. Scenarios take turns in proportion to their weights, so any first n logs are in proportion too."""
-    weights = dict(config.scenarios) or dict.fromkeys(SCENARIOS, 1.0)
+    weights = dict(config.scenarios) or _shown_by(RIGS[config.rig](config.width_px, config.height_px))
     used: Counter[str] = Counter()
     keys = []
     for index in range(config.logs):
@@ -236,6 +237,11 @@ def log_plan(config: GenerateConfig) -> list[str]:
         used[scenario] += 1
         keys.append(f"{config.split}-{_log_seed(config, index):07d}-{scenario}")
     return keys
+
+
+def _shown_by(rig: CameraRig) -> dict[str, float]:
+    """Every scenario alike whose cue the rig can show."""
+    return {name: 1.0 for name in SCENARIOS if looks_back(rig) or not load_scenario(name).from_behind}
 
 
 def _group(config: GenerateConfig, index: int, weights: dict[str, float]) -> dict[str, float]:

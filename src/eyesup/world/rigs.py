@@ -65,6 +65,11 @@ def surround6(width_px: int = 256, height_px: int = 144) -> CameraRig:
     )
 
 
+def looks_back(rig: CameraRig) -> bool:
+    """Whether any camera looks behind the ego."""
+    return any(camera.ego_from_cam[0, 2] < 0 for camera in rig)
+
+
 def jittered(rig: CameraRig, seed: int, scale: float = 1.0) -> CameraRig:
     """The rig as a workshop would mount it: each camera turned by up to 1 degree and shifted by up to 4 cm, times `scale`.
 

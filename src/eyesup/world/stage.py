@@ -255,6 +255,16 @@ class Stage:
             if self.traffic.has(seen):
                 self.traffic.remove(seen)
 
+    def hide_off_lane(self, name: str) -> None:
+        """Take a scripted actor out of SUMO once it has left the lanes; it goes on without its traffic seeing it.
+
+        libsumo 1.28 crashes when something longer than it is wide leaves a lane sideways and is moved on.
+        """
+        actor = self.actors.get(name)
+        if actor is not None and actor.shown and self.traffic.has(name) and not self.traffic.on_lane(name):
+            self.traffic.remove(name)
+            actor.blocks = actor.shown = False
+
     def move_actors(self) -> None:
         """Let the scripted actors do their next step; to be called before `Traffic.step`."""
         for sighting in self._stand_ins.values():

@@ -263,6 +263,10 @@ class Traffic:
     def has(self, name: str) -> bool:
         return name in libsumo.vehicle.getIDList()
 
+    def on_lane(self, name: str) -> bool:
+        """Whether SUMO has a vehicle on a lane; one that was moved may be beside all of them."""
+        return bool(libsumo.vehicle.getLaneID(name))
+
     def road_of(self, name: str) -> str:
         """Edge that a vehicle is on; starts with a colon inside a junction."""
         return libsumo.vehicle.getRoadID(name)

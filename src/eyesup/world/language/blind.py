@@ -2,6 +2,7 @@
 
 The blind reader learns from questions with answers of other logs. Asked something, it gives the most frequent answer to exactly
 these words; where it never read them, that of a naive Bayes classifier on words and pairs of words. Of a choice it names an option.
+Where a number is asked for, it also gives the figure of highest mean relative accuracy, which forgives what is nearly right.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from eyesup.scoring.numeric_answers import mean_relative_accuracy
 from eyesup.types import QA
 from eyesup.types.language import AnswerForm
 
@@ -41,11 +43,15 @@ class BlindReader:
 
     def __init__(self, lessons: Iterable[QA]) -> None:
         self.by_text: dict[str, Counter[str]] = defaultdict(Counter)
+        self.numbers: dict[str, Counter[str]] = defaultdict(Counter)  # by kind
+        self._safest: dict[str, str] = {}
         by_type: dict[str, list[QA]] = defaultdict(list)
         for qa in lessons:
             if qa.form != "free":
                 self.by_text[qa.question][qa.answer] += 1
                 by_type[qa.kind].append(qa)
+            if qa.form == "number":
+                self.numbers[qa.kind][qa.answer] += 1
         self.by_type = {kind: _NaiveBayes(some) for kind, some in by_type.items()}
 
     def answer(self, qa: QA) -> str:
@@ -56,6 +62,23 @@ class BlindReader:
             return max(sorted(counts), key=lambda answer: counts[answer])
         reader = self.by_type.get(qa.kind)
         return reader.answer(qa.question, options) if reader else max(options, default="")
+
+    def figure(self, qa: QA) -> str:
+        """The figure that is nearest to right on average: to exactly these words, else to questions of this kind."""
+        known = qa.question in self.by_text
+        key = qa.question if known else qa.kind
+        if key not in self._safest:
+            self._safest[key] = _safest(self.by_text[key] if known else self.numbers[key])
+        return self._safest[key]
+
+
+def _safest(counts: Counter[str]) -> str:
+    """The figure of highest mean relative accuracy against figures that were true so often; empty without any."""
+
+    def worth(figure: str) -> float:
+        return sum(n * mean_relative_accuracy(figure, true) for true, n in counts.items())
+
+    return max(sorted(counts), key=worth, default="")
 
 
 class _NaiveBayes:
@@ -95,6 +118,7 @@ class TypeReport:
         chance: Mean over the questions of one over the number of options; of numbers and sentences None.
         blind: Share that the blind reader gets right; None for sentences.
         margin: Half width of the 95 % interval of that share, were the questions independent.
+        blind_accuracy: Mean relative accuracy (VSI-Bench) of the blind reader's figures; None where no number is asked for.
     """
 
     kind: str
@@ -105,6 +129,7 @@ class TypeReport:
     chance: float | None
     blind: float | None
     margin: float | None
+    blind_accuracy: float | None = None
 
 
 def blind_report(lessons: Iterable[QA], exam: Iterable[QA], most_answers: int = 6) -> list[TypeReport]:
@@ -130,5 +155,9 @@ def _type_report(
     if form == "free":
         return TypeReport(kind, hop, form, count, shares, None, None, None)
     blind = sum(reader.answer(qa) == qa.answer for qa in asked) / count
-    chance = float(np.mean([1 / len(options_of(qa)) for qa in asked])) if form == "choice" else None
-    return TypeReport(kind, hop, form, count, shares, chance, blind, 1.96 * float(np.sqrt(blind * (1 - blind) / count)))
+    margin = 1.96 * float(np.sqrt(blind * (1 - blind) / count))
+    if form == "choice":
+        chance = float(np.mean([1 / len(options_of(qa)) for qa in asked]))
+        return TypeReport(kind, hop, form, count, shares, chance, blind, margin)
+    near = float(np.mean([mean_relative_accuracy(reader.figure(qa), qa.answer) for qa in asked]))
+    return TypeReport(kind, hop, form, count, shares, None, blind, margin, near)

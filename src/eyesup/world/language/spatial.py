@@ -13,14 +13,14 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from eyesup.types import AgentKind
 from eyesup.world.language.balance import OPTIONS, Candidate
 from eyesup.world.language.questions import Reference, names, references
 from eyesup.world.language.sight import Observer, Sight, Thing
-from eyesup.world.language.words import LENGTH_DECIMALS, metres
+from eyesup.world.language.words import KINDS_OF, LENGTH_DECIMALS, metres
 
 RANGES_M = (5.0, 10.0, 20.0, 40.0)  # distances are balanced over these ranges
-SIZE_RANGE_M = 0.5
+LENGTHS_M, HEIGHTS_M = (3.0, 6.5, 10.0), (2.5,)  # sizes over these, so far apart that no middle is nearly right for all
+CLEARLY_NEARER_M = 1.0
 MARGIN_RAD = np.deg2rad(10.0)
 BEHIND_RAD = np.deg2rad(135.0)
 CLEARLY_FARTHER_M = 3.0
@@ -28,7 +28,6 @@ MOST_DIRECTIONS = 8  # (place, facing, goal) triples per keyframe
 LONGER_STEPS = 10  # in view longer by at least a second
 ROUTE_AHEAD_M = 30.0
 ROUTE_STRAIGHT_RAD, ROUTE_TURN_RAD = np.deg2rad(8.0), np.deg2rad(20.0)
-_SIZED = (AgentKind.CAR, AgentKind.VAN, AgentKind.TRUCK, AgentKind.BUS, AgentKind.EMERGENCY)
 
 
 def spatial_questions(sight: Sight, front_m: float, first_seen: Mapping[int, int]) -> Iterator[Candidate]:
@@ -41,7 +40,7 @@ def spatial_questions(sight: Sight, front_m: float, first_seen: Mapping[int, int
     """
     named = references(sight)
     yield from _distances(sight, named)
-    yield from _sizes(named)
+    yield from _sizes(sight)
     yield from _directions(named, front_m)
     yield from _nearer(sight, named)
     yield from _longer_in_view(named, first_seen)
@@ -60,14 +59,27 @@ def _distances(sight: Sight, named: list[Reference]) -> Iterator[Candidate]:
         yield _distance(question, sight.apart_m(a, b), 1, [a, b])
 
 
-def _sizes(named: list[Reference]) -> Iterator[Candidate]:
-    for words, thing in named:
-        if thing.kind in _SIZED:
-            for word, size in (("long", thing.size_m[0]), ("tall", thing.size_m[2])):
-                answer, level = f"{size:.{LENGTH_DECIMALS}f}", round(size / SIZE_RANGE_M)
-                yield Candidate(
-                    f"How {word} is the {words} in metres?", answer, "size", 0, (thing.name,), "number", level
-                )
+def _sizes(sight: Sight) -> Iterator[Candidate]:
+    """Of the nearest vehicle, of all and in each direction. Its kind is not said: it would tell most of the answer."""
+    seen = [thing for thing in sight.things if thing.kind in KINDS_OF["vehicle"]]
+    faint = [thing for thing in sight.faint if thing.kind in KINDS_OF["vehicle"]]
+    yield from _size("nearest vehicle", seen, faint)
+    for sector in sight.sectors:
+        there = [thing for thing in seen if thing.sector == sector]
+        unclear = [thing for thing in seen if thing.sector is None]
+        yield from _size(
+            f"nearest vehicle {sector}", there, [*unclear, *(t for t in faint if t.sector in (None, sector))]
+        )
+
+
+def _size(words: str, things: Sequence[Thing], others: Sequence[Thing]) -> Iterator[Candidate]:
+    """Of the first of `things` (nearest first), unless another of them or of `others` is about as near."""
+    if things and all(thing.gap_m > things[0].gap_m + CLEARLY_NEARER_M for thing in (*things[1:], *others)):
+        length, _, height = things[0].size_m
+        for word, size, ranges in (("long", length, LENGTHS_M), ("tall", height, HEIGHTS_M)):
+            question, answer = f"How {word} is the {words} in metres?", f"{size:.{LENGTH_DECIMALS}f}"
+            level = int(np.searchsorted(ranges, size))
+            yield Candidate(question, answer, "size", 0, (things[0].name,), "number", level)
 
 
 def _directions(named: list[Reference], front_m: float) -> Iterator[Candidate]:

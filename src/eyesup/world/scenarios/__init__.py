@@ -21,6 +21,7 @@ SCENARIOS: dict[str, str] = {
     "accident": "eyesup.world.scenarios.accident:Accident",
     "cyclist": "eyesup.world.scenarios.cyclist:Cyclist",
     "emergency_vehicle": "eyesup.world.scenarios.emergency_vehicle:EmergencyVehicle",
+    "emergency_crossing": "eyesup.world.scenarios.emergency_crossing:EmergencyCrossing",
     "stop_sign": "eyesup.world.scenarios.stop_sign:StopSign",
     "oncoming_left_turn": "eyesup.world.scenarios.oncoming_left_turn:OncomingLeftTurn",
     "give_way": "eyesup.world.scenarios.give_way:GiveWay",

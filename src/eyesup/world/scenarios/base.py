@@ -55,6 +55,7 @@ class Scenario:
         vehicles, pedestrians: Range of how many move about the town.
         cruise_mps: Range of the ego's speed on a free road.
         has_cue: Whether something is staged that must come to matter (`Stage.mark_cue`).
+        from_behind: The cue decides before any camera that looks ahead shows it.
     """
 
     ability: Ability | None = None
@@ -63,6 +64,7 @@ class Scenario:
     pedestrians: tuple[int, int] = (20, 50)
     cruise_mps: tuple[float, float] = (6.5, 13.5)
     has_cue: bool = True
+    from_behind: bool = False
 
     def __init__(self, latest_s: float) -> None:
         """`latest_s`: time of the log's last keyframe; what matters must begin before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eyesup.geometry.boxes import box_corners, boxes_overlap
 from eyesup.types import AgentKind, Cue, CueKind
 from eyesup.world.actors import Actor
 from eyesup.world.scenarios.base import ALIGNED_SHARE, Scenario, on_time, time_to
@@ -49,6 +50,8 @@ class Crosses(Scenario):
         enters_s, leaves_s = self._times(stage)
         if not self._gone:
             self._gone = self._starts(stage, enters_s + self._phase * (leaves_s - enters_s))
+        if self._gone and self._is_run_over(stage):
+            raise UnsuitableError("somebody else drives through who crosses")
         if self._gone and stage.cue_step is None and enters_s < SHOWS_S:
             if stage.occupied(stage.ego_front_s, self._end_s + QUIET_M) or self._others_cross(stage):
                 raise UnsuitableError("somebody else is on the ego's way")
@@ -72,6 +75,14 @@ class Crosses(Scenario):
         waits_s = 0.0 if self._gone else 0.5 * self._speed / self.accel_mps2
         ahead = -lateral * float(np.sign(stage.place_at(*self.person.path.points[-1])[1]))
         return waits_s + max(ahead - reach, 0.0) / self._speed, waits_s + max(ahead + reach, 0.0) / self._speed
+
+    def _is_run_over(self, stage: Stage) -> bool:
+        """Whether a vehicle is where the person is."""
+        x, y, _ = self.person.pose
+        near = [s for s in stage.sightings if s.kind.is_vehicle and s.name != self.person.name]
+        near = [s for s in near if np.hypot(s.pose[0] - x, s.pose[1] - y) < 0.5 * (s.size_m[0] + s.size_m[1])]
+        person = box_corners(np.array(self.person.pose), *self.size_m[:2])
+        return any(boxes_overlap(person, box_corners(np.array(s.pose), *s.size_m[:2])) for s in near)
 
     def _others_cross(self, stage: Stage) -> bool:
         staged = {s.name for s in stage.standing} | set(stage.actors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eyesup.types import AgentKind
 from eyesup.world.scenarios.pedestrian_crossing import PedestrianCrossing
+from eyesup.world.stage import Stage
 from eyesup.world.traffic import BODIES
 
 
@@ -16,3 +17,7 @@ class CrossingCyclist(PedestrianCrossing):
     accel_mps2 = 1.3
     phase = (0.3, 0.8)
     behind_kerb_m, beyond_m = (0.9, 2.2), 3.0
+
+    def act(self, stage: Stage) -> None:
+        super().act(stage)
+        stage.hide_off_lane(self.person.name)

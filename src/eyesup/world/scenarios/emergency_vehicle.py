@@ -41,6 +41,7 @@ class EmergencyVehicle(Scenario):
 
     ability = Ability.GIVE_WAY
     edge_case = EdgeCase.EMERGENCY_VEHICLE
+    from_behind = True
     cruise_mps = (6.5, 10.5)
 
     def lane_chain(self, town: Town, rng: np.random.Generator, length_m: float) -> tuple[str, ...] | None:

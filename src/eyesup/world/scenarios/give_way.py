@@ -25,6 +25,7 @@ LATE_S = (-0.6, 1.2)  # the car comes this long after the ego would
 PACE_MPS = (7.5, 12.5)
 FREE_M = 40.0
 CROSSING_DEG = (50.0, 130.0)
+NOWHERE_THERE = (302, 400, 402)  # seeds of towns that grew without such a junction
 
 
 class GiveWay(RivalScenario):
@@ -38,7 +39,9 @@ class GiveWay(RivalScenario):
     @staticmethod
     def town(split: str, seed: int) -> Town:
         if seed % 4 == 3:
-            return town_of(split, seed // 4 % 2 * 2)  # two that grew at random: grids have signals nearly everywhere
+            town = town_of(split, seed // 4 % 2 * 2)  # two that grew at random: grids have signals nearly everywhere
+            if town.seed not in NOWHERE_THERE:
+                return town
         return crossing_of(split, seed - seed // 4)
 
     def lane_chain(self, town: Town, rng: np.random.Generator, length_m: float) -> tuple[str, ...] | None:

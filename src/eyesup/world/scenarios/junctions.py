@@ -57,6 +57,14 @@ def unpark(stage: Stage, area: shapely.Geometry) -> None:
     stage.standing = [s for s in stage.standing if not shapely.Point(s.pose[:2]).within(area)]
 
 
+def sight_triangle(route: Route, meet_s: float, path: Polyline, meet_m: float) -> shapely.Geometry:
+    """What lies between the ego on a route and another on a path while both come to where they meet (arc lengths [m])."""
+    s = np.arange(max(meet_s - OPEN_M[0], 0.0), meet_s + 1.0, 5.0)
+    m = np.arange(max(meet_m - OPEN_M[1], 0.0), meet_m + 1.0, 5.0)
+    points = np.concatenate([route.at(s)[:, :2], path.at(m)[:, :2]])
+    return shapely.MultiPoint(points).convex_hull.buffer(2.0)
+
+
 def empty_junction(stage: Stage, turn: Turn) -> None:
     """Take everybody off who is on, or bound for, the roads that lead into a junction of the route."""
     lanes = {lane.id: lane for lane in stage.town.road_map.lanes}
@@ -100,10 +108,7 @@ class Rival:
 
     def sight_triangle(self, stage: Stage) -> shapely.Geometry:
         """What lies between the ego and the car while both come to the junction."""
-        s = np.arange(max(self.meet_s - OPEN_M[0], 0.0), self.meet_s + 1.0, 5.0)
-        m = np.arange(max(self.meet_m - OPEN_M[1], 0.0), self.meet_m + 1.0, 5.0)
-        points = np.concatenate([stage.route.at(s)[:, :2], self.actor.path.at(m)[:, :2]])
-        return shapely.MultiPoint(points).convex_hull.buffer(2.0)
+        return sight_triangle(stage.route, self.meet_s, self.actor.path, self.meet_m)
 
     def in_sight(self, stage: Stage) -> bool:
         """Whether it is near enough for the ego to mind it, and in front of it."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import shapely
 
+from eyesup.geometry.polyline import Polyline
 from eyesup.types import AgentKind, Maneuver
 from eyesup.world.crosswalks import Crosswalk, crosswalks_on
 from eyesup.world.roads import Town
@@ -18,6 +20,7 @@ REACTION_S = 3.0  # the cue matters this long before a free ego would arrive
 SIGNAL_GAP_M = 6.0  # a signal whose stop line is this close to a crosswalk or a junction rules it
 SHIFT_M = 1.2
 MAX_BYSTANDERS = 4
+ELBOW_ROOM_M = 0.75  # between the middles of who crosses and who stands
 
 
 class PedestrianCrossing(Crosses):
@@ -48,7 +51,7 @@ class PedestrianCrossing(Crosses):
         shift = float(rng.uniform(-SHIFT_M, SHIFT_M))
         way = crosswalk.way(side, float(rng.uniform(*self.behind_kerb_m)), self.beyond_m, shift)
         self.let_cross(stage, way, crosswalk.start_s, crosswalk.end_s)
-        stand_by(stage, crosswalk)
+        stand_by(stage, crosswalk, self.person.path)
         dress(stage)
 
 
@@ -60,8 +63,8 @@ def _is_open(crosswalk: Crosswalk, route: Route, stop_s: list[float]) -> bool:
     return not at_line and (not in_signals or crosswalk.after not in (None, Maneuver.KEEP_FORWARD))
 
 
-def stand_by(stage: Stage, crosswalk: Crosswalk) -> None:
-    """People who stand at both ends of a crosswalk and look along the road or away from it."""
+def stand_by(stage: Stage, crosswalk: Crosswalk, way: Polyline) -> None:
+    """People who stand at both ends of a crosswalk, not in the way of who takes `way`, and look along the road or away from it."""
     rng = stage.rng
     for i in range(int(rng.integers(MAX_BYSTANDERS + 1))):
         side, sideways, behind = int(rng.choice([-1, 1])), float(rng.uniform(-1.8, 1.8)), float(rng.uniform(0.6, 1.8))
@@ -69,5 +72,6 @@ def stand_by(stage: Stage, crosswalk: Crosswalk) -> None:
         heading = float(np.arctan2(away[1], away[0]) + rng.uniform(-1.7, 1.7))
         x, y = (float(value) for value in crosswalk.point(side, behind, sideways))
         taken = [*(actor.pose for actor in stage.actors.values()), *(sighting.pose for sighting in stage.standing)]
-        if all(np.hypot(x - other[0], y - other[1]) > 0.9 for other in taken):
+        aside = shapely.LineString(way.points).distance(shapely.Point(x, y))
+        if aside > ELBOW_ROOM_M and all(np.hypot(x - other[0], y - other[1]) > 0.9 for other in taken):
             stage.stand(f"bystander{i}", AgentKind.PEDESTRIAN, PEDESTRIAN_SIZE_M, (x, y, heading))
