@@ -48,14 +48,14 @@ class Muon(torch.optim.AdamW):
         for group in matrices:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._step_matrix(parameter, group["lr"], group["weight_decay"])
+                    self._step_matrix(parameter, parameter.grad, group["lr"], group["weight_decay"])
 
-    def _step_matrix(self, parameter: Tensor, lr: float, weight_decay: float) -> None:
+    def _step_matrix(self, parameter: Tensor, gradient: Tensor, lr: float, weight_decay: float) -> None:
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"].lerp_(parameter.grad, 1 - MUON_MOMENTUM)
-        nesterov = parameter.grad.lerp(momentum, MUON_MOMENTUM)
+        momentum = state["momentum"].lerp_(gradient, 1 - MUON_MOMENTUM)
+        nesterov = gradient.lerp(momentum, MUON_MOMENTUM)
         update = orthogonalised(nesterov.flatten(1))
         scale = MUON_RMS * math.sqrt(max(update.shape))
         parameter.mul_(1 - lr * weight_decay).add_(update.view_as(parameter), alpha=-lr * scale)
