@@ -36,7 +36,7 @@ class Muon(torch.optim.AdamW):
     """
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step of both kinds; a closure is not supported."""
         groups = self.param_groups
         matrices = [group for group in groups if group["weight_decay"] > 0]
