@@ -25,7 +25,8 @@ SHORTER_M = 0.5  # headline threshold of diagnostics section 1
 PROTOCOL = (
     "Change of the plan's 3 s end point along x (ego frame, negative = shorter) when a standing car is inserted, "
     "against the unedited frame; same noise, same text. Frames in which no camera shows the car, and those without room for "
-    "the control beside the road, are left out. Mean with 95 % bootstrap interval over scenes."
+    "the control beside the road, are left out. Error: distance of that end point from the expert's in the edited scene; who does not "
+    "look cannot know the car is there. Mean with 95 % bootstrap interval over scenes."
 )
 
 
@@ -133,13 +134,20 @@ def expected_end_point(prediction: Prediction) -> float:
     return float(np.mean([end_point(single.trajectory) for single in singles]))
 
 
+def end_points(planner: Planner, versions: Sequence[Case], seed: int) -> np.ndarray:
+    """(3, N) planned end points [m]: unedited, on path, off path."""
+    return np.array(
+        [
+            [expected_end_point(p) for p in planner.plan([getattr(c, field) for c in versions], seed)]
+            for field in ("observation", "on_path", "off_path")
+        ]
+    )
+
+
 def shifts(planner: Planner, versions: Sequence[Case], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Change of the end point (on path, off path) against the original, one per case [m]."""
-    plans = [
-        np.array([expected_end_point(p) for p in planner.plan([getattr(c, field) for c in versions], seed)])
-        for field in ("observation", "on_path", "off_path")
-    ]
-    return plans[1] - plans[0], plans[2] - plans[0]
+    original, on_path, off_path = end_points(planner, versions, seed)
+    return on_path - original, off_path - original
 
 
 def probe(
@@ -165,9 +173,9 @@ def probe(
             f"insertion: no keyframe of {source.name} fits; it needs an ego at {settings.min_speed_mps:g} m/s or more "
             f"and a free road of {max(settings.distances_m):g} m"
         )
-    per_seed = [shifts(planner, versions, seed) for seed in seeds]
-    on = np.mean([shift[0] for shift in per_seed], axis=0)
-    off = np.mean([shift[1] for shift in per_seed], axis=0)
+    original, on_path, off_path = np.mean([end_points(planner, versions, seed) for seed in seeds], axis=0)
+    on, off = on_path - original, off_path - original
+    error = np.abs(on_path - [end_point(c.expert_on) for c in versions])
     expert_on = np.array([end_point(c.expert_on) - end_point(c.expert) for c in versions])
     expert_off = np.array([end_point(c.expert_off) - end_point(c.expert) for c in versions])
     rows = {}
@@ -182,6 +190,7 @@ def probe(
             f"shorter by > {SHORTER_M:g} m off path [%]": 100.0 * (off < -SHORTER_M)[mask],
             "expert on path [m]": expert_on[mask],
             "expert off path [m]": expert_off[mask],
+            "error on path [m]": error[mask],
         }
         label = "all distances" if distance is None else f"{distance:g} m ahead"
         rows[label] = {name: estimate_values(values, scenes) for name, values in columns.items()}
