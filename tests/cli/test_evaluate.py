@@ -107,7 +107,7 @@ def test_a_repeated_command_plans_nothing_and_other_weights_or_seeds_do(
 
 def test_every_kth_keyframe(tiny_store, tmp_path):
     out = tmp_path / "eval"
-    common = ["eval", str(tiny_store), "--planners", "constant_velocity", "--no-expert", "--out", str(out)]
+    common = ["eval", str(tiny_store), "--checkpoint", "constant_velocity", "--no-expert", "--out", str(out)]
     assert main([*common, "--every", "4"]) == 0
     assert [r["key"] for r in read_records(out / "records.jsonl")] == list(WorldSource(tiny_store).keys[::4])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
@@ -20,6 +21,8 @@ from eyesup.models.load import load_planner, shipped
 from eyesup.models.protocol import Planner
 from eyesup.types import DataError, Finding
 
+PlannerNames = Annotated[tuple[str, ...], tyro.conf.arg(aliases=("--checkpoint",))]
+
 COLUMNS = {"ade_3s": "m", "l2_at_1s": "m", "l2_at_2s": "m", "l2_at_3s": "m", "l2_at_avg": "m", "l2_cumulative_avg": "m",
            "collision_3s": "%"}  # fmt: skip
 
@@ -32,7 +35,7 @@ BENCHMARKS = {
 
 def evaluation(
     store: Positional[Path],
-    planners: tuple[str, ...] = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
+    planners: PlannerNames = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
     out: Path = Path("runs/eval"),
     samples: int | None = None,
     each: bool = False,

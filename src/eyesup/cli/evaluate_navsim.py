@@ -13,7 +13,7 @@ from tyro.conf import Positional
 
 from eyesup import catalog
 from eyesup.cli.common import console, facts, progress_bar, write_json
-from eyesup.cli.evaluate import stamp
+from eyesup.cli.evaluate import PlannerNames, stamp
 from eyesup.data.navsim.cache import MetricCache, build_cache
 from eyesup.data.navsim.source import NavsimSource, Roots
 from eyesup.data.navsim.splits import find_split
@@ -44,7 +44,7 @@ BLIND = ("ego_mlp",)  # families that no image reaches
 def navsim(
     data: Positional[Path],
     split: str = "navtest",
-    planners: tuple[str, ...] = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
+    planners: PlannerNames = ("ik_vla_tiny", "constant_velocity", "ego_mlp_tiny"),
     out: Path = Path("runs/navsim"),
     maps: Path | None = None,
     synthetic: Path | None = None,

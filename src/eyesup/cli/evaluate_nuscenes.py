@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from eyesup.catalog import RULES
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
-from eyesup.cli.evaluate import COLUMNS, check_counts, stamp, with_samples
+from eyesup.cli.evaluate import COLUMNS, PlannerNames, check_counts, stamp, with_samples
 from eyesup.cli.plan import to_row
 from eyesup.cli.score_nuscenes import scorable, score_all, show, write
 from eyesup.data.nuscenes.cases import lidar_plan
@@ -32,7 +32,7 @@ SHOWN = 5
 
 def evaluation(
     root: Positional[Path],
-    planners: tuple[str, ...] = ("constant_velocity",),
+    planners: PlannerNames = ("constant_velocity",),
     split: str = "val",
     version: str | None = None,
     command: CommandRule = "uniad",
