@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("render", "generate", "environment", "language", "train_step", "inference", "score_pdm")
+BENCHMARKS = ("render", "generate", "environment", "language", "train_step", "inference", "score_openloop", "score_pdm")
 
 
 def main(names: list[str]) -> int:
