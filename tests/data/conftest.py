@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 
@@ -46,3 +49,19 @@ def write_scenes(root: Path, version: str, counts: dict[str, int]) -> None:
     (root / version).mkdir(parents=True)
     for table, rows in tables.items():
         (root / version / f"{table}.json").write_text(json.dumps(rows, indent=0))
+
+
+@pytest.fixture
+def flat() -> Callable[[object], bytes]:
+    """Every number and word of anything made of dataclasses and arrays (an Observation, say), to compare it bit by bit."""
+    return _flat
+
+
+def _flat(value: Any) -> bytes:
+    if hasattr(value, "__dataclass_fields__"):
+        return b"".join(_flat(getattr(value, f.name)) for f in fields(value))
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    if isinstance(value, tuple | list):
+        return b"".join(_flat(item) for item in value)
+    return repr(value).encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,20 +42,9 @@ def store_of(root, scene, rig, write, images):
     return WorldSource(root)
 
 
-def flat(value):
-    """Every number and word of an Observation, as bytes."""
-    if hasattr(value, "__dataclass_fields__"):
-        return b"".join(flat(getattr(value, f.name)) for f in fields(value))
-    if isinstance(value, np.ndarray):
-        return value.tobytes()
-    if isinstance(value, tuple | list):
-        return b"".join(flat(item) for item in value)
-    return repr(value).encode()
-
-
 @pytest.mark.parametrize("keyframe", [0, 1, 2])
 def test_rewriting_the_future_leaves_the_observation_bit_identical(
-    tmp_path, hand_scene, hand_rig, write_hand_scene, keyframe
+    flat, tmp_path, hand_scene, hand_rig, write_hand_scene, keyframe
 ):
     scene = hand_scene()
     step = int(scene.keyframes[keyframe])
@@ -70,7 +59,7 @@ def test_rewriting_the_future_leaves_the_observation_bit_identical(
     assert flat(a.truth.future_images) != flat(b.truth.future_images)
 
 
-def test_the_check_would_notice_a_leak(tmp_path, hand_scene, hand_rig, write_hand_scene):
+def test_the_check_would_notice_a_leak(flat, tmp_path, hand_scene, hand_rig, write_hand_scene):
     """Rewriting from the keyframe itself on changes the observation: the comparison is not blind."""
     scene = hand_scene()
     a = store_of(tmp_path / "a", scene, hand_rig, write_hand_scene, None)[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -16,12 +15,8 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("draw_openloop_scene", ROOT / "tools" / "draw_openloop_scene.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool) -> ModuleType:
+    return load_tool("draw_openloop_scene")
 
 
 def test_the_drawn_scene(tool):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -15,12 +14,8 @@ MOST_BYTES = 60_000
 
 
 @pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("draw_pdm_examples", ROOT / "tools" / "draw_pdm_examples.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool) -> ModuleType:
+    return load_tool("draw_pdm_examples")
 
 
 def test_every_example_has_its_small_picture_on_the_page(tool: ModuleType):

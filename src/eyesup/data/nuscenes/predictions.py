@@ -224,7 +224,8 @@ def checked_plans(
     missing = [token for token in wanted if token not in poses]
     if missing:
         complain(
-            f"{len(missing)} of {len(wanted)} samples have no plan, e.g. {missing[0]}; a mean over the rest is not comparable"
+            f"{len(missing)} of {len(wanted)} samples have no plan, e.g. {missing[0]}; a mean over the rest is not "
+            "comparable: plan them too, or leave them out with --keep-going"
         )
     found = {token: poses[token] for token in wanted if token in poses}
     as_lidar = {token: _to_lidar(dataset, wanted[token], plan, plans.frame) for token, plan in found.items()}
