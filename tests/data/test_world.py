@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eyesup.data.world import WorldSource
+from eyesup.data.world import WorldSource, cue_since_s
 from eyesup.types import QA, CommandSource, Cue, CueKind, Maneuver
 from eyesup.types.errors import DataError
 from eyesup.world.ego_view import future_trajectory, history, map_in_frame
+from eyesup.world.scene_io import Annotations
 from eyesup.world.store import SceneStore, rig_to_json, scene_files, write_manifest
 
 
@@ -72,6 +73,23 @@ def test_status_command_and_tags(hand_store, hand_scene):
     )
     assert tags["cue_effect_valid"] is False and tags["cue_active"] is False  # no twin was driven at the last keyframe
     assert WorldSource(hand_store)[1].truth.tags["cue_active"] is True  # 2 m
+
+
+@pytest.mark.parametrize(
+    ("effect_m", "known", "times_s", "since_s"),
+    [
+        ((0, 3, 3, 0, 2), (1, 1, 1, 1, 1), (2.0, 2.5, 3.0, 3.5, 4.0), (None, 0.0, 0.5, None, 0.0)),
+        ((3, 3, 0.9), (1, 1, 1), (2.0, 2.5, 3.0), (None, None, None)),  # nobody saw it begin
+        ((0, 3, 3), (0, 1, 1), (2.0, 2.5, 3.0), (None, None, None)),  # unknown whether it began there
+        ((0, 3, 3), (1, 1, 1), (2.0, 2.5, 4.0), (None, 0.0, None)),  # keyframes were left out
+    ],
+)
+def test_the_time_since_the_cue_began_to_decide(effect_m, known, times_s, since_s):
+    k = len(effect_m)
+    annotations = replace(
+        Annotations.empty(k, 0), cue_effect_m=np.array(effect_m, float), cue_effect_valid=np.array(known, bool)
+    )
+    assert tuple(cue_since_s(annotations, np.array(times_s), i) for i in range(k)) == since_s
 
 
 def test_future_images_are_those_of_later_steps(hand_store):

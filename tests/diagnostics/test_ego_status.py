@@ -19,12 +19,22 @@ def record(index: int, gap: float | None, seed: int = 0, active: bool = False) -
 def test_strata_are_the_quarters_of_the_gap():
     gaps = np.random.default_rng(0).permutation(101).astype(float)  # quartiles at exactly 25 and 75
     groups = strata([record(i, float(g), active=g > 90 or g < 3) for i, g in enumerate(gaps)])
-    whole, low, high, active, both = groups.values()
+    whole, low, high, active, both, _ = groups.values()
     assert list(groups)[1:3] == ["ego-dominated (gap <= 25.00 m)", "vision-critical (gap >= 75.00 m)"]
     assert sorted(r["ego_gap"] for r in low) == list(range(26))
     assert sorted(r["ego_gap"] for r in high) == list(range(75, 101))
     assert len(whole) == 101 and {r["ego_gap"] for r in active} == {0, 1, 2, *range(91, 101)}
     assert {r["ego_gap"] for r in both} == set(range(91, 101))
+
+
+def test_the_onset_is_the_first_second_in_which_the_cue_decides():
+    since = (None, 0.0, 0.5, 1.0, 1.5)
+    records = [record(i, 1.0, active=s is not None) | {"cue_since_s": s} for i, s in enumerate(since)]
+    assert [r["key"] for r in strata(records)["cue onset (<= 1 s)"]] == ["s1@0", "s2@0", "s3@0"]
+
+
+def test_records_of_sources_without_cues_have_no_onset():
+    assert strata([record(0, 1.0)])["cue onset (<= 1 s)"] == []
 
 
 def test_seeds_of_a_keyframe_do_not_weigh_in_the_quantiles():

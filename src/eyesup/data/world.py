@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from eyesup.types import CameraRig, Command, CommandSource, CueKind, Observation, Sample, Scene, Truth
 from eyesup.types.errors import DataError
@@ -21,7 +21,10 @@ from eyesup.world.ego_view import (
     map_around,
     signals_in_ego_frame,
 )  # fmt: skip
+from eyesup.world.scene_io import Annotations
 from eyesup.world.store import CUE_ACTIVE_M, FUTURE_IMAGES_S, TWIN_MARK, SceneStore
+
+KEYFRAME_S = 0.5 + 1e-6  # keyframes of one log are no further apart, unless some of them were left out
 
 Keyframes = Literal["all", "cue_active", "cue_inactive", "labelled"]
 Images = Literal["all", "present", "none"]
@@ -36,7 +39,8 @@ class WorldSource:
 
     Observation: images of one time, 4 past poses 0.5 s apart, ego status, command from the route. Truth: 5 s at 0.1 s of ego
     and agents, images 1, 2 and 3 s ahead, labels, questions, the map around the ego, and the tags ``scenario``, ``town``,
-    ``split``, ``seed``, ``cue_active``, ``cue_effect_m``, ``cue_effect_valid``, ``cue_visible_px``, ``ego_gap_m``, ``twin``.
+    ``split``, ``seed``, ``cue_active``, ``cue_effect_m``, ``cue_effect_valid``, ``cue_since_s``, ``cue_visible_px``,
+    ``ego_gap_m``, ``twin``.
 
     Args:
         root: Folder of a finished store.
@@ -147,9 +151,22 @@ class WorldSource:
         return {
             "scenario": "", "town": "", "split": "", "seed": 0, "twin": "", **scene.tags,
             "cue_kind": scene.cue.kind.name.lower(), "cue_id": scene.cue.id, "cue_effect_m": effect, "cue_effect_valid": known,
-            "cue_active": known and effect > CUE_ACTIVE_M, "cue_visible_px": int(annotations.visible_px[keyframe][cue].sum()),
+            "cue_active": known and effect > CUE_ACTIVE_M, "cue_since_s": cue_since_s(annotations, scene.keyframes * scene.dt_s, keyframe),
+            "cue_visible_px": int(annotations.visible_px[keyframe][cue].sum()),
             "ego_gap_m": float(annotations.ego_gap_m[keyframe]),
         }  # fmt: skip
+
+
+def cue_since_s(annotations: Annotations, times_s: Float[np.ndarray, "K"], keyframe: int) -> float | None:
+    """Seconds since the first keyframe at which the cue decided the plan; None where it does not, or where the keyframe before
+    that one is unknown or was not stored.
+    """
+    active = annotations.cue_effect_valid & (annotations.cue_effect_m > CUE_ACTIVE_M)
+    quiet = np.flatnonzero(~active[:keyframe])
+    if not active[keyframe] or not len(quiet) or not annotations.cue_effect_valid[quiet[-1]]:
+        return None
+    times = times_s[quiet[-1] : keyframe + 1]  # the last keyframe without effect, and all since
+    return float(times[-1] - times[1]) if np.diff(times).max() <= KEYFRAME_S else None
 
 
 def observe(scene: Scene, step: int, rig: CameraRig, images: UInt8[np.ndarray, "C H W 3"], key: str) -> Observation:

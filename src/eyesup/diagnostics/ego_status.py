@@ -6,6 +6,7 @@ small, ego status suffices and looking earns nothing; where it is large, only vi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,10 +18,14 @@ from eyesup.models.protocol import Planner
 from eyesup.types import DataError, Estimate, Finding
 
 QUANTILE = 0.25
+ONSET_S = (
+    1.0  # what a blind planner is told reaches back 2 s: later than this, the expert's own reaction gives the cue away
+)
 PROTOCOL = (
     "Strata of the 3 s gap between the driven path and constant velocity + constant yaw rate: vision-critical = top 25 % of the "
     "keyframes, ego-dominated = bottom 25 %, cue-active = removing the cue moves the expert's 3 s end point by more than 1 m; "
-    "cue-active, critical = both: a cue decides, and the ego's motion does not show yet what it will be."
+    "cue-active, critical = both: a cue decides, and the ego's motion does not show yet what it will be; cue onset = the first "
+    "second in which the cue decides, before the ego's own motion can tell."
 )
 FIELDS = {"ADE [m]": ("ade_3s", "m"), "L2 at 3 s [m]": ("l2_at_3s", "m"), "collision by 3 s [%]": ("collision_3s", "%")}
 
@@ -39,7 +44,14 @@ def strata(records: Sequence[Record]) -> dict[str, list[Record]]:
         f"vision-critical (gap >= {high:.2f} m)": critical,
         "cue-active": [r for r in records if r["cue_active"]],
         "cue-active, critical": [r for r in critical if r["cue_active"]],
+        f"cue onset (<= {ONSET_S:g} s)": [r for r in records if _since_s(r) <= ONSET_S],
     }
+
+
+def _since_s(record: Record) -> float:
+    """Seconds that the cue has decided; infinite where it does not, or where nobody knows since when."""
+    since = record.get("cue_since_s")
+    return math.inf if since is None else float(since)  # type: ignore[arg-type]
 
 
 def table(by_planner: Mapping[str, Sequence[Record]], field: str, unit: str) -> dict[str, dict[str, Estimate]]:

@@ -13,7 +13,7 @@ from eyesup.scoring.ego_gap import ego_gap
 from eyesup.types import DataError, Prediction, Sample, Trajectory, Truth
 
 BATCH = 32
-TAGS = ("scenario", "town", "split", "cue_active", "cue_effect_m")
+TAGS = ("scenario", "town", "split", "cue_active", "cue_effect_m", "cue_since_s")
 
 
 def evaluate(
