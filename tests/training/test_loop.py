@@ -166,17 +166,23 @@ def test_two_processes_learn_what_one_does(tmp_path):
     """Started as `accelerate launch` starts them: rank and world size in the environment."""
     script = tmp_path / "toy_run.py"
     script.write_text(
-        TOY.replace("nn.Dropout(0.2)", "nn.Identity()")
+        TOY.replace("nn.Dropout(0.2)", "nn.Identity()").replace(
+            "self.head =", "self.mask_token, self.head = nn.Parameter(torch.zeros(width)),"  # a weight that no batch uses
+        )
         + textwrap.dedent(
             f"""
             import sys
             from pathlib import Path
             from dataclasses import replace
-            from eyesup.training.loop import train
+            from accelerate import PartialState
+            from eyesup.training.loop import main_process_first, train
 
-            CONFIG = replace(CONFIG, micro_batch_size=2)
+            CONFIG = replace(CONFIG, micro_batch_size=2, checkpoint_every=0, device="auto")
             folder = Path({str(tmp_path)!r}) / sys.argv[1]
+            with main_process_first(CONFIG):
+                pass
             train(task(validate=lambda model, step: {{}}), CONFIG, folder, quiet=True)
+            assert PartialState().num_processes == int(sys.argv[2])
             """
         )
     )
@@ -186,11 +192,12 @@ def test_two_processes_learn_what_one_does(tmp_path):
 
     def start(folder: str, **variables: str) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, str(script), folder], env={**os.environ, "OMP_NUM_THREADS": "1", **variables}
+            [sys.executable, str(script), folder, variables.get("WORLD_SIZE", "1")],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
         )
 
     group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [start("two", RANK=str(r), LOCAL_RANK=str(r), ACCELERATE_USE_CPU="true", **group) for r in range(2)]
+    ranks = [start("two", RANK=str(r), LOCAL_RANK=str(r), **group) for r in range(2)]
     assert [process.wait(120) for process in (*ranks, start("one"))] == [0, 0, 0]
     left, right = weights(tmp_path / "one/final"), weights(tmp_path / "two/final")
     for name, value in left.items():

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import DistributedType, send_to_device
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, parse_flag_from_env, send_to_device
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -125,7 +125,7 @@ class _Trainer:
     ) -> None:
         self.task, self.config, self.folder, self.resume_command = task, config, folder, resume_command
         self.checkpoints = folder / CHECKPOINTS_FOLDER
-        self.step = 0
+        self.step = self._saved_step = 0
         self.window = _Window()
         found = ckpt.latest_checkpoint(self.checkpoints)
         if found and not resume:
@@ -297,7 +297,7 @@ class _Trainer:
         raise Interrupted(f"stopped after step {self.step}; saved {saved}. Continue with: {self.resume_command}")
 
     def _finish(self, metrics: dict[str, float]) -> TrainResult:
-        if self.step and ckpt.latest_checkpoint(self.checkpoints) != self.checkpoints / ckpt.step_name(self.step):
+        if self._saved_step != self.step:
             self.save()
         final = self.folder / FINAL_FOLDER
         weights = self._deployed_weights()
@@ -334,7 +334,7 @@ class _Trainer:
                 raise ckpt.CheckpointError(self._failed_write_message(error)) from error
             ckpt.prune(self.checkpoints, self.config.keep_checkpoints)
         self.accelerator.wait_for_everyone()
-        self._saved_at = time.monotonic()
+        self._saved_at, self._saved_step = time.monotonic(), self.step
         return target
 
     def _failed_write_message(self, error: Exception) -> str:
@@ -387,7 +387,7 @@ class _Trainer:
     def _load_trainer(self, found: Path, state: Mapping[str, Any]) -> None:
         path = found / ckpt.TRAINER_FOLDER / "optimizer.safetensors"
         ckpt.load_optimizer_tensors(self.optimizer.optimizer, self.bare, path)
-        self.step = state["step"]
+        self.step = self._saved_step = state["step"]
         self.window = _Window(**state["window"])
         if self.average:
             averaged = load_file(found / ckpt.WEIGHTS_FILE)
@@ -404,7 +404,12 @@ def main_process_first(config: TrainConfig) -> AbstractContextManager:
     """Inside, the main process runs alone; the others follow when it has left."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return nullcontext()
-    return PartialState(cpu=config.device == "cpu").main_process_first()
+    return PartialState(cpu=_on_cpu(config)).main_process_first()
+
+
+def _on_cpu(config: TrainConfig) -> bool:
+    """Whether to leave accelerators alone. Accelerate forms no group of CPU processes unless it is told so from the start."""
+    return config.device == "cpu" or parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
@@ -412,7 +417,9 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     # Accelerate keeps one state per process and refuses another precision; a second run in one process starts afresh.
     if AcceleratorState._shared_state and AcceleratorState._shared_state.get("_mixed_precision") != precision:
         AcceleratorState._reset_state()
-    accelerator = Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
+    # Not every weight has a part in every batch: a backbone's mask token never has, an answer's only where a question is asked.
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=precision, cpu=_on_cpu(config), kwargs_handlers=[ddp])
     if accelerator.distributed_type is DistributedType.FSDP and accelerator.state.fsdp_plugin.fsdp_version != 2:
         raise DataError(
             "FSDP 1 flattens parameters and hides their names; set fsdp_version: 2 in the accelerate config"
