@@ -97,11 +97,10 @@ class IKVLARun(LoopConfig):
         encode = token_encoder(model.encoder, processor, source.store.rig.names)
         rule = chosen.processor
         fingerprint = encoder_fingerprint(model.encoder, rule.image, rule.cameras, rule.merge)
-        store = world_features(source, encode, fingerprint, inputs.features, terminal)
-        model.fit_token_stats(store.sample_tokens(STATISTICS_FRAMES))
+        features = world_features(source, encode, fingerprint, inputs.features, rule.horizons_s, terminal)
+        model.fit_token_stats(features.sample_tokens(STATISTICS_FRAMES))
         if inputs.init is not None:
             load_weights(model, inputs.init / WEIGHTS_FILE)
-        features = store.at(chosen.processor.horizons_s)
         variants = self.text_variants if chosen.processor.question_rate > 0 else 1
         prepared = PreparedSamples(source, processor, self.train.seed, variants)
         if self.rl.enabled:

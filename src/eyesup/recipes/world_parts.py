@@ -45,17 +45,19 @@ class WorldFrames:
 
 
 def world_features(
-    source: WorldSource, encode: Encode, fingerprint: str, root: Path, terminal: Terminal | None = None
-) -> FeatureStore:
-    """Encoder tokens of a store, cached below `root` in a folder of their own per store and encoder."""
+    source: WorldSource, encode: Encode, fingerprint: str, root: Path, horizons_s: tuple[float, ...],
+    terminal: Terminal | None = None,
+) -> FeatureStore:  # fmt: skip
+    """Encoder tokens of a store, cached below `root` in a folder of their own per store, encoder and horizons."""
     place = hashlib.blake2b(str(source.store.root.resolve()).encode(), digest_size=3).hexdigest()
-    folder = root / f"{source.store.root.name}-{place}-{fingerprint[:8]}"
+    ahead = "-".join(f"{horizon:g}s" for horizon in horizons_s)
+    folder = root / f"{source.store.root.name}-{place}-{fingerprint[:8]}-{ahead}"
 
     def show(done: int, samples: int, frames: int) -> None:
         if terminal and (done % 500 == 0 or done == samples):
             terminal.say(f"encoder tokens: {done}/{samples} samples, {frames} frames")
 
-    return encode_features(WorldFrames(source), encode, fingerprint, folder, progress=show)
+    return encode_features(WorldFrames(source, horizons_s), encode, fingerprint, folder, progress=show)
 
 
 Text = Mapping[str, Tensor]

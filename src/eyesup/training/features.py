@@ -21,7 +21,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
@@ -175,14 +175,6 @@ class FeatureStore(Mapping[str, Features]):
 
     def __getitem__(self, key: str) -> Features:
         return self.lookup(key)
-
-    def at(self, horizons_s: tuple[float, ...]) -> FeatureStore:
-        """The same frames with some of the horizons; DataError names those that are there."""
-        missing = [h for h in horizons_s if h not in self.horizons_s]
-        if missing:
-            raise DataError(f"{self.folder} has no frames {missing} s ahead, only {list(self.horizons_s)} s")
-        slots = [0, *(1 + self.horizons_s.index(h) for h in horizons_s)]
-        return replace(self, horizons_s=horizons_s, refs=self.refs[:, slots], valid=self.valid[:, slots])
 
     def sample_tokens(self, frames: int, seed: int = 0) -> Iterator[Tensor]:
         """Tokens (N, Dv) of some frames drawn without replacement, for statistics."""
