@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eyesup.data.world import WorldSource
-from eyesup.diagnostics.ego_status import probe, strata, table
+from eyesup.diagnostics.ego_status import differences, probe, strata, table
 from eyesup.models.baselines.constant_velocity import ConstantVelocity
 from eyesup.scoring.ego_gap import ego_gap
 from eyesup.types import DataError, Estimate
@@ -72,3 +72,13 @@ def test_the_probe_on_a_blind_planner_equals_the_gap_itself(hand_store):
         assert row["ADE [m]"].mean == pytest.approx(chosen.mean())
         assert row["N"] == row["ADE [m]"].n == len(chosen)
     assert all(isinstance(row["collision by 3 s [%]"], Estimate) for row in rows)
+
+
+def test_differences_are_taken_keyframe_by_keyframe():
+    """Keyframes differ by metres and planners by centimetres: only the paired interval shows it."""
+    base = [record(i, 1.0) | {"x": 10.0 * i} for i in range(20)]
+    worse = [r | {"x": r["x"] + (0.1 if i % 2 else 0.3)} for i, r in enumerate(base)]
+    unknown = [record(20, 1.0) | {"x": None}]
+    ((name, row),) = differences({"ours": base + unknown, "theirs": worse[::-1] + unknown}, "x", "m").items()
+    assert name == "theirs" and row["all"].n == 20
+    assert row["all"].mean == pytest.approx(0.2) and 0.1 < row["all"].low < row["all"].high < 0.3

@@ -167,7 +167,8 @@ def test_two_processes_learn_what_one_does(tmp_path):
     script = tmp_path / "toy_run.py"
     script.write_text(
         TOY.replace("nn.Dropout(0.2)", "nn.Identity()").replace(
-            "self.head =", "self.mask_token, self.head = nn.Parameter(torch.zeros(width)),"  # a weight that no batch uses
+            "self.head =",
+            "self.mask_token, self.head = nn.Parameter(torch.zeros(width)),",  # a weight that no batch uses
         )
         + textwrap.dedent(
             f"""

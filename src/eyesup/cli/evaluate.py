@@ -13,7 +13,7 @@ from eyesup import catalog
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
 from eyesup.data.source import SampleSource, subset
 from eyesup.data.world import WorldSource
-from eyesup.diagnostics.ego_status import PROTOCOL, table
+from eyesup.diagnostics.ego_status import PROTOCOL, differences, table
 from eyesup.diagnostics.vision_swap import blanked
 from eyesup.evaluation.openloop import evaluate
 from eyesup.models.baselines.expert import ExpertReplay
@@ -43,7 +43,7 @@ def evaluation(
     every: int = 1,
     expert: bool = True,
 ) -> int:
-    """Score planners on every keyframe of a store.
+    """Score planners on every keyframe of a store, and each against the first.
 
     Records go to OUT/records.jsonl, one line per planner and keyframe; an interrupted evaluation goes on where it
     stopped. Example: eyesup eval runs/world/test --planners ik_vla_tiny constant_velocity --blank
@@ -79,6 +79,9 @@ def evaluation(
         Finding("openloop", f"{field} [{unit}]", PROTOCOL, table(by_planner, field, unit))
         for field, unit in COLUMNS.items()
     ]
+    if len(by_planner) > 1:
+        title = f"ade_3s minus that of {next(iter(by_planner))}, paired [m]"
+        findings.append(Finding("openloop", title, PROTOCOL, differences(by_planner, "ade_3s", "m")))
     for finding in findings:
         print_finding(finding)
     write_json(out / "summary.json", {"findings": findings, "facts": facts(f"eyesup eval {store}")})

@@ -62,6 +62,22 @@ def table(by_planner: Mapping[str, Sequence[Record]], field: str, unit: str) -> 
     return rows
 
 
+def differences(by_planner: Mapping[str, Sequence[Record]], field: str, unit: str) -> dict[str, dict[str, Estimate]]:
+    """How much larger a field is for each planner than for the first one, keyframe by keyframe; same columns as `table`.
+
+    Scenes are hard or easy for everybody, so the interval of a difference is far narrower than those of the two means.
+    """
+    (_, first), *others = by_planner.items()
+    reference = {(r["key"], r["seed"], r.get("alternative", 0)): r.get(field) for r in first}
+
+    def minus(record: Record) -> object:
+        value, base = record.get(field), reference.get((record["key"], record["seed"], record.get("alternative", 0)))
+        return None if value is None or base is None else float(value) - float(base)  # type: ignore[arg-type]
+
+    paired = {name: [dict(r) | {field: minus(r)} for r in records] for name, records in others}
+    return table(paired, field, unit)
+
+
 def probe(planner: Planner, source: SampleSource, seeds: Sequence[int] = (0,)) -> Finding:
     """The planner's error by stratum."""
     groups = strata(evaluate(planner, source, seeds))
