@@ -18,11 +18,11 @@ train() { # recipe, folder, options
   fi
 }
 
-$run world generate --out "$out/train" --split train --logs 368 --twins --twins-per-log 2 --obstacles-per-log 2 --workers 2 --keep-going
+$run world generate --out "$out/train" --split train --logs 1000 --twins --twins-per-log 1 --obstacles-per-log 1 --workers 2 --keep-going
 $run world generate --out "$out/val" --split val --logs 23 --workers 2 --keep-going
 
-train encoder_tiny "$out/encoder" --data "$out/train" --val "$out/val" --steps 1600
-train ik_vla_tiny "$out/ik_vla_tiny" --data "$out/train" --val "$out/val" --encoder "$out/encoder/final" --features "$out/features" --steps 10500
+train encoder_tiny "$out/encoder" --data "$out/train" --val "$out/val"
+train ik_vla_tiny "$out/ik_vla_tiny" --data "$out/train" --val "$out/val" --encoder "$out/encoder/final" --features "$out/features"
 train ego_mlp "$out/ego_mlp_tiny" --data "$out/train" --val "$out/val"
 
 for name in ik_vla_tiny ego_mlp_tiny; do

@@ -143,7 +143,7 @@ def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
 def encoder_tiny() -> EncoderRun:
     """visual encoder, from scratch, on the world's free labels (class of every patch, depth)"""
     train = TrainConfig(
-        steps=4000, batch_size=8, groups=(GroupConfig("encoder", ("",), 2e-3, weight_decay=0.05),), optimizer="muon",
+        steps=3600, batch_size=8, groups=(GroupConfig("encoder", ("",), 2e-3, weight_decay=0.05),), optimizer="muon",
         warmup_ratio=0.05, precision="bf16", ema_decay=0.999, log_every=25, validate_every=500, checkpoint_every=500,
     )  # fmt: skip
     return EncoderRun("encoder_tiny", train)
