@@ -116,6 +116,9 @@ def test_blind_variant_hides_the_present_and_keeps_the_targets(inputs):
     batch = task.collate([task.source[0]], [np.random.default_rng(0)])
     assert batch["current_tokens"].abs().max() == 0
     assert batch["future_tokens"].abs().max() > 0
+    assert (
+        task.collate.features.horizons_s == debug.preset.processor.horizons_s == (1.0, 3.0)
+    )  # no token that nobody reads
 
 
 def test_world_frames_are_those_of_the_samples(hand_store):

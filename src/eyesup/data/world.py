@@ -24,7 +24,7 @@ from eyesup.world.ego_view import (
 from eyesup.world.scene_io import Annotations
 from eyesup.world.store import CUE_ACTIVE_M, FUTURE_IMAGES_S, TWIN_MARK, SceneStore
 
-KEYFRAME_S = 0.5 + 1e-6  # keyframes of one log are no further apart, unless some of them were left out
+MAX_KEYFRAME_GAP_S = 0.5 + 1e-6  # keyframes of a log lie no further apart, unless some of them were left out
 
 Keyframes = Literal["all", "cue_active", "cue_inactive", "labelled"]
 Images = Literal["all", "present", "none"]
@@ -160,13 +160,18 @@ class WorldSource:
 def cue_since_s(annotations: Annotations, times_s: Float[np.ndarray, "K"], keyframe: int) -> float | None:
     """Seconds since the first keyframe at which the cue decided the plan; None where it does not, or where the keyframe before
     that one is unknown or was not stored.
+
+    Args:
+        annotations: Of a scene; its cue effects [m], one per keyframe.
+        times_s: (K,) times of the keyframes.
+        keyframe: Which of the K.
     """
     active = annotations.cue_effect_valid & (annotations.cue_effect_m > CUE_ACTIVE_M)
     quiet = np.flatnonzero(~active[:keyframe])
     if not active[keyframe] or not len(quiet) or not annotations.cue_effect_valid[quiet[-1]]:
         return None
     times = times_s[quiet[-1] : keyframe + 1]  # the last keyframe without effect, and all since
-    return float(times[-1] - times[1]) if np.diff(times).max() <= KEYFRAME_S else None
+    return float(times[-1] - times[1]) if np.diff(times).max() <= MAX_KEYFRAME_GAP_S else None
 
 
 def observe(scene: Scene, step: int, rig: CameraRig, images: UInt8[np.ndarray, "C H W 3"], key: str) -> Observation:

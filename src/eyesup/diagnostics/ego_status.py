@@ -19,13 +19,13 @@ from eyesup.types import DataError, Estimate, Finding
 
 QUANTILE = 0.25
 ONSET_S = (
-    1.0  # what a blind planner is told reaches back 2 s: later than this, the expert's own reaction gives the cue away
+    1.0  # a blind planner is told 2 s of history: the longer the expert has reacted, the more that gives the cue away
 )
 PROTOCOL = (
     "Strata of the 3 s gap between the driven path and constant velocity + constant yaw rate: vision-critical = top 25 % of the "
     "keyframes, ego-dominated = bottom 25 %, cue-active = removing the cue moves the expert's 3 s end point by more than 1 m; "
     "cue-active, critical = both: a cue decides, and the ego's motion does not show yet what it will be; cue onset = the first "
-    "second in which the cue decides, before the ego's own motion can tell."
+    "second in which the cue decides, when the ego's own motion tells least of it."
 )
 FIELDS = {"ADE [m]": ("ade_3s", "m"), "L2 at 3 s [m]": ("l2_at_3s", "m"), "collision by 3 s [%]": ("collision_3s", "%")}
 
@@ -63,19 +63,31 @@ def table(by_planner: Mapping[str, Sequence[Record]], field: str, unit: str) -> 
 
 
 def differences(by_planner: Mapping[str, Sequence[Record]], field: str, unit: str) -> dict[str, dict[str, Estimate]]:
-    """How much larger a field is for each planner than for the first one, keyframe by keyframe; same columns as `table`.
+    """How much larger a field is for each planner than for the first one, plan by plan; same columns as `table`.
 
     Scenes are hard or easy for everybody, so the interval of a difference is far narrower than those of the two means.
+
+    Args:
+        by_planner: Records of each planner; what the first has no record of is left out.
+        field: Name of a score, in `unit`.
+
+    Returns:
+        Rows of the other planners, in `unit`; above 0: larger than the first one's.
     """
     (_, first), *others = by_planner.items()
-    reference = {(r["key"], r["seed"], r.get("alternative", 0)): r.get(field) for r in first}
+    reference = {_plan_of(record): record.get(field) for record in first}
 
     def minus(record: Record) -> object:
-        value, base = record.get(field), reference.get((record["key"], record["seed"], record.get("alternative", 0)))
+        value, base = record.get(field), reference.get(_plan_of(record))
         return None if value is None or base is None else float(value) - float(base)  # type: ignore[arg-type]
 
     paired = {name: [dict(r) | {field: minus(r)} for r in records] for name, records in others}
     return table(paired, field, unit)
+
+
+def _plan_of(record: Record) -> tuple[object, ...]:
+    """Which plan a record scores, whoever made it."""
+    return record["key"], record["seed"], record.get("alternative", 0)
 
 
 def probe(planner: Planner, source: SampleSource, seeds: Sequence[int] = (0,)) -> Finding:
