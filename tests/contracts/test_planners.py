@@ -48,7 +48,7 @@ def debug_ego_mlp(samples: list[Sample]) -> Planner:
     from eyesup.models.baselines.ego_mlp import EgoMLP
 
     planner = EgoMLP()
-    planner.fit(samples, seed=0, epochs=3)
+    planner.fit(samples, seed=0, steps=3)
     return planner
 
 

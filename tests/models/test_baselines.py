@@ -59,9 +59,9 @@ def arc(speed: float, yaw_rate: float, dt: float, steps: int) -> Trajectory:
 SAMPLES = [make_sample(seed) for seed in range(40)]
 
 
-def fitted(samples: list[Sample], seed: int = 0, epochs: int = 150) -> EgoMLP:
+def fitted(samples: list[Sample], seed: int = 0, steps: int = 150) -> EgoMLP:
     model = EgoMLP(SMALL)
-    model.fit(samples, seed=seed, epochs=epochs)
+    model.fit(samples, seed=seed, steps=steps)
     return model
 
 
@@ -76,7 +76,7 @@ def futures_of(samples: list[Sample]) -> np.ndarray:
 PLANNERS = {
     "constant velocity": ConstantVelocity,
     "constant position": ConstantPosition,
-    "ego mlp": lambda: fitted(SAMPLES, epochs=2),
+    "ego mlp": lambda: fitted(SAMPLES, steps=2),
     "expert": lambda: ExpertReplay({s.key: s.truth.future for s in SAMPLES}),
 }
 
@@ -112,18 +112,37 @@ def test_expert_replays_its_future_and_says_that_it_is_privileged():
 
 
 def test_ego_mlp_learns_one_sample_by_heart():
-    model = fitted(SAMPLES[:1], epochs=100)
+    model = fitted(SAMPLES[:1], steps=100)
     np.testing.assert_allclose(plans_of(model, SAMPLES[:1]), futures_of(SAMPLES[:1]), atol=0.01)
 
 
 def test_ego_mlp_learns_arcs():
-    losses = EgoMLP(SMALL).fit(SAMPLES, epochs=300)
+    losses = EgoMLP(SMALL).fit(SAMPLES, steps=300)
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_ego_mlp_learns_from_small_batches_in_an_order_the_seed_draws():
+    told: list[tuple[int, float]] = []
+    model = EgoMLP(SMALL)
+    losses = model.fit(SAMPLES, seed=1, steps=300, batch_size=16, progress=lambda step, loss: told.append((step, loss)))
+    assert told == list(enumerate(losses, start=1)) and len(losses) == 300
+    assert sum(losses[-10:]) < 0.2 * sum(losses[:10])
+    assert EgoMLP(SMALL).fit(SAMPLES, seed=1, steps=5, batch_size=16)[0] == losses[0]
+    assert EgoMLP(SMALL).fit(SAMPLES, seed=1, steps=5, batch_size=8)[0] != losses[0]
+    whole = EgoMLP(SMALL).fit(SAMPLES, seed=1, steps=5)
+    assert whole == EgoMLP(SMALL).fit(SAMPLES, seed=1, steps=5, batch_size=10**6)
+
+
+def test_a_sample_whose_future_is_unknown_does_not_stop_training():
+    dark = Sample(SAMPLES[0].observation, Truth(
+        Trajectory(np.zeros((8, 3)), 0.5, np.zeros(8, dtype=bool)), Agents.empty(9)))  # fmt: skip
+    losses = EgoMLP(SMALL).fit([dark] * 8 + SAMPLES[:1], steps=4, batch_size=1)
+    assert np.isfinite(losses).all()
 
 
 def test_ego_mlp_also_plans_from_what_recorded_benchmarks_show():
     """NAVSIM shows 1.5 s of the past and no steering; the plan must not fall apart for want of the rest."""
-    model = fitted(SAMPLES, epochs=300)
+    model = fitted(SAMPLES, steps=300)
     recorded = [
         replace(s, observation=replace(s.observation, history=Trajectory(s.observation.history.poses, -0.5, np.arange(4) < 3)))
         for s in SAMPLES
@@ -145,16 +164,16 @@ def test_same_seed_same_weights_and_the_global_generator_is_left_alone():
     for a, b in zip(one.state_dict().values(), two.state_dict().values()):
         assert torch.equal(a, b)
     assert not np.array_equal(plans_of(one, SAMPLES), plans_of(other, SAMPLES))
-    EgoMLP(SMALL).fit(SAMPLES[:2], epochs=1)
+    EgoMLP(SMALL).fit(SAMPLES[:2], steps=1)
     torch.random.set_rng_state(state)
     model = EgoMLP(SMALL)
     before = torch.random.get_rng_state()
-    model.fit(SAMPLES[:2], epochs=1)
+    model.fit(SAMPLES[:2], steps=1)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_images_do_not_reach_the_ego_mlp():
-    model = fitted(SAMPLES, epochs=5)
+    model = fitted(SAMPLES, steps=5)
     bright = make_sample(0, images=np.full((1, 1, 4, 8, 3), 255, np.uint8))
     np.testing.assert_array_equal(plans_of(model, [bright]), plans_of(model, SAMPLES[:1]))
 
@@ -186,14 +205,14 @@ def test_waypoints_without_truth_do_not_train():
     wild = Trajectory(future.poses.copy(), future.dt_s, np.arange(50) < 20)
     wild.poses[20:] = 1e6
     plans = [
-        plans_of(fitted([Sample(sample.observation, Truth(path, Agents.empty(len(path) + 1)))], epochs=20), [sample])
+        plans_of(fitted([Sample(sample.observation, Truth(path, Agents.empty(len(path) + 1)))], steps=20), [sample])
         for path in (cut, wild)
     ]
     np.testing.assert_array_equal(plans[0], plans[1])
 
 
 def test_saved_and_loaded_plans_are_bit_equal(tmp_path):
-    model = fitted(SAMPLES, epochs=5)
+    model = fitted(SAMPLES, steps=5)
     model.save(tmp_path / "checkpoint")
     loaded = EgoMLP.load(tmp_path / "checkpoint")
     assert loaded.config == SMALL

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eyesup.data.world import WorldSource
 from eyesup.models.ik_vla.planner import IKVLAPlanner
+from eyesup.models.ik_vla.presets import preset
 from eyesup.models.ik_vla.processor import IKVLAProcessor
 from eyesup.models.load import load_planner
 from eyesup.nn.vision.encoder import VisualEncoder
@@ -18,7 +19,7 @@ from eyesup.recipes import RECIPES, SUMMARIES, load_recipe
 from eyesup.recipes.base import Inputs, run_recipe
 from eyesup.recipes.encoder_tiny import f1, trained_image_rule
 from eyesup.recipes.ik_vla import ik_vla_debug, ik_vla_tiny, token_encoder
-from eyesup.recipes.world_parts import WorldFrames
+from eyesup.recipes.world_parts import PreparedSamples, WorldFrames
 from eyesup.training.grpo import RLConfig
 from eyesup.training.metrics_log import read_metrics
 from eyesup.types import DataError
@@ -148,6 +149,18 @@ def test_encoder_run_feeds_the_next_one(inputs, tmp_path):
         run.task(inputs, quiet=True)
     with pytest.raises(DataError, match=r"does not fit the recipe: patch side \[px\] 8, the recipe takes 16"):
         ik_vla_tiny().task(replace(inputs, encoder=encoder.final), quiet=True)
+
+
+def test_texts_read_in_advance_are_those_of_their_rows(inputs):
+    """The order of reading draws nothing: a row's text depends on its number alone."""
+    source = WorldSource(inputs.data, images="none")
+    processor = IKVLAProcessor(preset("debug").processor)
+    ahead, lazy = (PreparedSamples(source, processor, seed=3, variants=2) for _ in range(2))
+    ahead.read_all()
+    for row in reversed(range(len(source))):
+        assert ahead[row].key == lazy[row].key
+        for a, b in zip(ahead[row].variants, lazy[row].variants, strict=True):
+            assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_ego_mlp_run(inputs, tmp_path):

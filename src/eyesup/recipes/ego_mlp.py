@@ -13,11 +13,12 @@ from eyesup.training.checkpoint import write_folder
 from eyesup.training.config import GroupConfig, TrainConfig
 from eyesup.training.loop import FINAL_FOLDER, TrainResult
 from eyesup.training.metrics_log import MetricsLog, Terminal
+from eyesup.types import Sample
 
 
 @dataclass(frozen=True)
 class EgoMLPRun(RunConfig):
-    """Full-batch training in one go: `train.steps` epochs at the rate of the first group. Seconds, so nothing to resume.
+    """Minutes on one core, in one go: nothing to resume. Rate: that of the first group.
 
     Attributes:
         model: Sizes.
@@ -28,20 +29,34 @@ class EgoMLPRun(RunConfig):
     val_samples: int = 512
 
     def execute(self, inputs: Inputs, folder: Path, resume: bool, resume_command: str, quiet: bool) -> TrainResult:
-        terminal = Terminal(self.train.steps, 0, quiet)
-        samples = list(WorldSource(inputs.data, images="none", with_map=False))
-        model = EgoMLP(self.model)
-        losses = model.fit(samples, self.train.seed, self.train.steps, self.train.groups[0].lr)
+        train, terminal = self.train, Terminal(self.train.steps, 0, quiet)
+        samples = self._read(inputs, terminal)
+        model, log = EgoMLP(self.model), MetricsLog(folder, 0, self.train.tensorboard)
+
+        def show(step: int, loss: float) -> None:
+            terminal.advance(step)
+            if step % train.log_every == 0 and step < train.steps:
+                log.write(step, {"loss/total": loss})
+                terminal.show(step, {"loss/total": loss})
+
+        with terminal:
+            losses = model.fit(samples, train.seed, train.steps, train.groups[0].lr, train.batch_size, show)
         metrics = {"loss/total": losses[-1]} | self._validate(model, inputs)
-        log = MetricsLog(folder, 0, self.train.tensorboard)
-        for step in range(self.train.log_every, len(losses), self.train.log_every):
-            log.write(step, {"loss/total": losses[step - 1]})
         log.write(len(losses), metrics)
         log.close()
         final = write_folder(folder / FINAL_FOLDER, model.save)
         terminal.show(len(losses), metrics)
         terminal.say(f"finished; the model is in {final}")
         return TrainResult(final, len(losses), metrics)
+
+    def _read(self, inputs: Inputs, terminal: Terminal) -> list[Sample]:
+        samples = []
+        source = WorldSource(inputs.data, images="none", with_map=False)
+        for sample in source:
+            samples.append(sample)
+            if len(samples) % 5000 == 0 or len(samples) == len(source):
+                terminal.say(f"read {len(samples)}/{len(source)} samples")
+        return samples
 
     def _validate(self, model: EgoMLP, inputs: Inputs) -> dict[str, float]:
         if inputs.val is None:
@@ -53,6 +68,6 @@ class EgoMLPRun(RunConfig):
 def ego_mlp() -> EgoMLPRun:
     """the blind baseline: ego status and command to a plan"""
     train = TrainConfig(
-        steps=1500, batch_size=1, groups=(GroupConfig("mlp", ("",), 2e-3, weight_decay=1e-4),), log_every=50
+        steps=10_000, batch_size=512, groups=(GroupConfig("mlp", ("",), 2e-3, weight_decay=1e-4),), log_every=500
     )
     return EgoMLPRun("ego_mlp", train, EgoMLPConfig(waypoints=8))

@@ -103,6 +103,8 @@ class IKVLARun(LoopConfig):
             load_weights(model, inputs.init / WEIGHTS_FILE)
         variants = self.text_variants if chosen.processor.question_rate > 0 else 1
         prepared = PreparedSamples(source, processor, self.train.seed, variants)
+        if self.train.workers == 0 and self.train.steps * self.train.batch_size >= len(prepared):
+            prepared.read_all(terminal)
         if self.rl.enabled:
             return self._reinforcement(model, processor, source, prepared, features, inputs)
         return Task(

@@ -97,6 +97,13 @@ class PreparedSamples:
             self._kept[row] = Prepared(sample.key, texts)
         return self._kept[row]
 
+    def read_all(self, terminal: Terminal | None = None) -> None:
+        """Prepare every sample now, in the store's order: a shuffled first epoch would read each scene many times over."""
+        for row in range(len(self)):
+            self[row]
+            if terminal and ((row + 1) % 5000 == 0 or row + 1 == len(self)):
+                terminal.say(f"texts: {row + 1}/{len(self)} samples")
+
     def _text(self, sample: Sample, row: int, variant: int) -> Text:
         rng = np.random.default_rng([self.seed, row, variant])
         batch = self.processor([sample], training=True, features={sample.key: NO_TOKENS}, rngs=[rng])

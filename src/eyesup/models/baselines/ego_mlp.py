@@ -7,8 +7,9 @@ had without looking.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -94,21 +95,29 @@ class EgoMLP(nn.Module):
         return [Prediction(o.key, Trajectory(path, self.config.dt_s)) for o, path in zip(observations, poses)]
 
     def fit(
-        self, samples: Sequence[Sample], seed: int = 0, epochs: int = 500, learning_rate: float = 2e-3
+        self,
+        samples: Sequence[Sample],
+        seed: int = 0,
+        steps: int = 500,
+        learning_rate: float = 2e-3,
+        batch_size: int = 512,
+        progress: Callable[[int, float], None] | None = None,
     ) -> list[float]:
-        """Train from new weights on all samples at once (full-batch AdamW, cosine decay, mean absolute error).
+        """Train from new weights (AdamW, cosine decay, mean absolute error).
 
         Every sample counts twice: as it is, and as recorded benchmarks show it, which measure no steering and, in NAVSIM's
         case, show half a second less of the past. Waypoints without truth take no part in the loss.
 
         Args:
             samples: With Truth; it may end before the last waypoint.
-            seed: Of the initial weights; training itself has no randomness.
-            epochs: Optimiser steps.
+            seed: Of the initial weights and of the order of the batches.
+            steps: Optimiser steps.
             learning_rate: At the start.
+            batch_size: Rows per step, two per sample; as many as there are, or more, trains on all at once.
+            progress: Told each step's number, from 1, and loss.
 
         Returns:
-            The loss of each epoch, in units of the targets' spread.
+            The loss of each step, in units of the targets' spread.
 
         Raises:
             DataError: There is no sample, or none has a valid future pose.
@@ -117,33 +126,27 @@ class EgoMLP(nn.Module):
             raise DataError("ego_mlp: 0 samples; training needs at least one")
         features = torch.from_numpy(np.stack([encode(s.observation, self.config) for s in samples]))
         targets, valid = (torch.from_numpy(np.stack(column)) for column in zip(*(self._target(s) for s in samples)))
-        if not valid.any():
+        known = valid.any(-1)
+        if not known.any():
             raise DataError(f"ego_mlp: none of {len(samples)} samples has a valid future pose; nothing to learn from")
+        features, targets, valid = features[known], targets[known], valid[known]
         features = torch.cat([features, _as_recorded(features, self.config)])
         targets, valid = targets.repeat(2, 1, 1), valid.repeat(2, 1)
         self._initialise(seed)
         self._set_normalisation(features, targets, valid)
-        return self._optimise(features, targets, valid, epochs, learning_rate)
-
-    def _optimise(
-        self,
-        features: Float[Tensor, "B F"],
-        targets: Float[Tensor, "B T 3"],
-        valid: Bool[Tensor, "B T"],
-        epochs: int,
-        learning_rate: float,
-    ) -> list[float]:
         optimiser = torch.optim.AdamW(self.parameters(), lr=learning_rate, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
-        losses = []
-        for _ in range(epochs):
-            error = (self(features) - targets).abs() / self.target_spread
-            loss = error[valid].mean()
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        losses: list[float] = []
+        for rows in itertools.islice(_batches(len(features), batch_size, seed), steps):
+            error = (self(features[rows]) - targets[rows]).abs() / self.target_spread
+            loss = error[valid[rows]].mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
             losses.append(loss.item())
+            if progress is not None:
+                progress(len(losses), losses[-1])
         return losses
 
     def _initialise(self, seed: int) -> None:
@@ -203,6 +206,18 @@ def encode(observation: Observation, config: EgoMLPConfig) -> Float[np.ndarray, 
     history = np.concatenate([poses, known[:, None]], axis=-1)
     command = [observation.command.maneuver is maneuver for maneuver in MANEUVERS]
     return np.concatenate([observation.ego.as_array(), history.ravel(), command]).astype(np.float32)
+
+
+def _batches(rows: int, batch_size: int, seed: int) -> Iterator[Tensor | slice]:
+    """Row numbers of one batch after the other without end, each pass in another order; a pass drops its short last batch."""
+    rng = torch.Generator().manual_seed(seed)
+    while True:
+        if rows <= batch_size:
+            yield slice(None)
+            continue
+        for batch in torch.randperm(rows, generator=rng).split(batch_size):
+            if len(batch) == batch_size:
+                yield batch
 
 
 def _as_recorded(features: Float[Tensor, "B F"], config: EgoMLPConfig) -> Float[Tensor, "B F"]:
