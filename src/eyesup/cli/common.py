@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -42,9 +41,11 @@ def progress_bar(title: str, total: int):
 
 def facts(command: str) -> dict[str, str]:
     """Machine, versions, commit and date: what a reader needs to believe or repeat a number."""
+    from eyesup.training.run_folder import git_commit  # brings torch, which --help does without
+
     return {
         "command": command,
-        "EyesUp": f"{__version__} ({_commit()})",
+        "EyesUp": f"{__version__} ({git_commit() or 'no git commit'})",
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
         "machine": f"{_cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -64,14 +65,6 @@ def _cpu() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    here = Path(__file__).parent
-    done = subprocess.run(
-        ["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "no git commit"
 
 
 def print_finding(finding: Finding) -> None:
