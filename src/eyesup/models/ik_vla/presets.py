@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from eyesup.models.ik_vla.config import DecoderConfig, IKVLAConfig, NextStateConfig
-from eyesup.models.ik_vla.processor import EGO_DIMS, ProcessorConfig
+from eyesup.models.ik_vla.processor import ProcessorConfig
 from eyesup.models.ik_vla.prompt import PromptConfig
 from eyesup.nn.diffusion.schedule import DiffusionConfig
 from eyesup.nn.language.model import SMOLLM2, LanguageConfig
@@ -58,7 +58,7 @@ def check_fit(model: IKVLAConfig, processor: ProcessorConfig) -> None:
         "waypoints": (model.decoder.waypoints, processor.waypoints),
         "waypoint step [s]": (model.decoder.dt_s, processor.waypoint_dt_s),
         "action dims": (model.decoder.action_dim, processor.action_dims),
-        "ego dims": (model.ego_dim, EGO_DIMS),
+        "ego dims": (model.ego_dim, processor.ego_dims),
         "plan as text": (model.decoder.kind == "llm_text", processor.plan_as_text),
     }
     for name, (ours, theirs) in facts.items():
@@ -69,15 +69,17 @@ def check_fit(model: IKVLAConfig, processor: ProcessorConfig) -> None:
 def _assemble(
     vision: VisionConfig, language: LanguageConfig, decoder: DecoderConfig, next_state: NextStateConfig,
     image: ImageRule, prompt: PromptConfig, tokenizer: str, ego_width: int = 256,
+    past_motion: bool = False,
 ) -> IKVLAPreset:  # fmt: skip
     processor = ProcessorConfig(
         image=image, patch_px=vision.patch_px, merge=vision.merge, token_width=vision.width,
         horizons_s=next_state.horizons_s, waypoints=decoder.waypoints, waypoint_dt_s=decoder.dt_s,
         action_dims=decoder.action_dim, prompt=prompt, tokenizer=tokenizer,
+        past_motion=past_motion,
     )  # fmt: skip
     grid = TokenGrid(len(processor.cameras), *processor.token_grid)
     model = IKVLAConfig(
-        vision=vision, language=language, grid=grid, ego_dim=EGO_DIMS, ego_width=ego_width,
+        vision=vision, language=language, grid=grid, ego_dim=processor.ego_dims, ego_width=ego_width,
         next_state=next_state, decoder=decoder,
     )  # fmt: skip
     return IKVLAPreset(model, processor)
@@ -107,7 +109,7 @@ def _tiny() -> IKVLAPreset:
             width=128, heads=4, waypoints=8, noise_draws=8, alternatives=16,
             diffusion=DiffusionConfig(100, sample_steps=10, prediction="sample"),
         ),
-        NextStateConfig((3.0,)), ImageRule(), PromptConfig(system="short"), "tiny", ego_width=128,
+        NextStateConfig((3.0,)), ImageRule(), PromptConfig(system="short"), "tiny", ego_width=128, past_motion=True,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +17,18 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
+from eyesup.geometry.se2 import wrap_angle
 from eyesup.models.ik_vla.config import IGNORED_LABEL
 from eyesup.models.ik_vla.prompt import (
     EGO,
+    HISTORY_STEP_S,
     NEXT_STATE,
     RESERVED,
     SCENE,
     PromptConfig,
     answer_text,
     parse_trajectory,
+    pose_at,
     prompt_head,
     trajectory_text,
 )
@@ -38,7 +42,9 @@ CONFIG_FILE = "processor.json"
 TOKENIZER_FOLDER = "tokenizer"
 TINY_TOKENIZER = Path(__file__).parent / "assets" / "tiny_tokenizer"
 
-EGO_DIMS = 9
+STATUS_DIMS = 9  # the ego vector without past motion
+PAST_STEPS = 3  # half seconds; NAVSIM shows no more
+PAST_DIMS = 4 * PAST_STEPS
 # Divisors of vx, vy [m/s], ax, ay [m/s2], yaw rate [rad/s], steering [rad]: about the largest value of normal driving.
 EGO_SCALE = np.array([15.0, 1.0, 3.0, 3.0, 0.5, 0.5])
 COMMAND_ORDER = (Maneuver.TURN_RIGHT, Maneuver.TURN_LEFT, Maneuver.KEEP_FORWARD)  # OpenDriveVLA's one-hot order
@@ -115,6 +121,7 @@ class ProcessorConfig:
         waypoints, waypoint_dt_s: Planned poses and their step.
         action_dims: 3 plans x, y, heading; 2 plans x, y and takes the heading from the path.
         prompt: Wording, and the ego ablation.
+        past_motion: The ego vector also holds how the car moved in the last 1.5 s, as `past_motion` gives it.
         vision: ``none`` hides the images: current tokens are zeros (the EgoTextOnly ablation).
         tokenizer: ``tiny``, ``smollm2``, a folder, a hub name or a ``.gguf`` file.
         question_rate: Share of training samples that get a question drawn from the Truth, where the Observation has none.
@@ -132,6 +139,7 @@ class ProcessorConfig:
     waypoint_dt_s: float = 0.5
     action_dims: Literal[2, 3] = 3
     prompt: PromptConfig = field(default_factory=PromptConfig)
+    past_motion: bool = False
     vision: Literal["full", "none"] = "full"
     tokenizer: str = "tiny"
     question_rate: float = 0.0
@@ -178,6 +186,11 @@ class ProcessorConfig:
         """N: visual tokens of all cameras at one time."""
         rows, columns = self.token_grid
         return len(self.cameras) * rows * columns
+
+    @property
+    def ego_dims(self) -> int:
+        """De: length of the ego vector."""
+        return STATUS_DIMS + PAST_DIMS if self.past_motion else STATUS_DIMS
 
     @property
     def next_tokens(self) -> int:
@@ -242,8 +255,8 @@ class IKVLAProcessor:
             input_ids, position_ids: [B, S] int64. attention_mask: [B, S] bool, False at padding.
             scene_mask, ego_mask, next_mask: [B, S] bool: where visual tokens and the ego token are put in, where the next
                 state is read out; row-major order is (camera, row, column) and (horizon, camera, row, column).
-            ego_vector: [B, 9]: vx, vy / 15, 1 m/s; ax, ay / 3 m/s2; yaw rate / 0.5 rad/s; steering / 0.5 rad; command one-hot
-                (right, left, forward). The first six are zero in the ego ablation.
+            ego_vector: [B, De]: vx, vy / 15, 1 m/s; ax, ay / 3 m/s2; yaw rate / 0.5 rad/s; steering / 0.5 rad; command one-hot
+                (right, left, forward); with `past_motion` its twelve numbers. All but the command are zero in the ego ablation.
             In training also labels: [B, S] int64, the token itself at answer positions (shift by one in the loss), else -100;
             trajectory: [B, T, A] normalised; trajectory_valid: [B, T] bool; future_images: [B, H, C, 3, h, w] or, with
             `features`, future_tokens: [B, H, N, Dv]; future_valid: [B, H] bool.
@@ -367,10 +380,11 @@ class IKVLAProcessor:
 
     def _ego_vector(self, observation: Observation) -> Float32[Tensor, " De"]:
         status = ego_status_vector(observation.ego)
+        past = past_motion(observation) if self.config.past_motion else np.zeros(0)
         if self.config.prompt.ego == "none":
-            status = np.zeros_like(status)
+            status, past = np.zeros_like(status), np.zeros_like(past)
         command = [float(observation.command.maneuver is maneuver) for maneuver in COMMAND_ORDER]
-        return torch.tensor([*status, *command], dtype=torch.float32)
+        return torch.tensor([*status, *command, *past], dtype=torch.float32)
 
     def _vision(self, observations: Sequence[Observation], features: Features | None) -> dict[str, Tensor]:
         if self.config.vision == "none":
@@ -431,6 +445,26 @@ def _tokenizer_source(config: ProcessorConfig) -> str | Path:
 def ego_status_vector(status: EgoStatus) -> Float64[np.ndarray, "6"]:
     """vx, vy, ax, ay, yaw rate, steering, each divided by its scale."""
     return status.as_array() / EGO_SCALE
+
+
+def past_motion(observation: Observation) -> Float64[np.ndarray, "12"]:
+    """The last three half seconds, newest first: how the mean velocity changed up to the next one (up to now for the first), x and y
+    divided by 3 m/s2; mean yaw rates / 0.5 rad/s; whether each half second is known. What is not known is zero.
+
+    The prompt has the same past in digits, from which a small language model does not take differences well.
+    """
+    poses = [np.zeros(3), *(pose_at(observation.history, step) for step in range(1, PAST_STEPS + 1))]
+    newer, newer_s = np.array(observation.ego.velocity_mps), HISTORY_STEP_S / 2  # from a half second's middle to now
+    changes, turns, known = np.zeros((PAST_STEPS, 2)), np.zeros(PAST_STEPS), np.zeros(PAST_STEPS)
+    for row, (after, before) in enumerate(pairwise(poses)):
+        if after is None or before is None:
+            break
+        velocity = (after[:2] - before[:2]) / HISTORY_STEP_S
+        changes[row] = (newer - velocity) / newer_s
+        turns[row] = wrap_angle(after[2] - before[2]) / HISTORY_STEP_S
+        known[row] = 1.0
+        newer, newer_s = velocity, HISTORY_STEP_S
+    return np.concatenate([changes.ravel() / EGO_SCALE[2], turns / EGO_SCALE[4], known])
 
 
 def _required_truths(

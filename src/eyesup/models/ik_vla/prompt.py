@@ -176,13 +176,13 @@ def ego_status(observation: Observation, config: PromptConfig) -> str:
 
 def past_positions(history: Trajectory) -> np.ndarray:
     """(K, 2) metres, prompt frame, oldest first: the known positions at -2.0, -1.5, -1.0, -0.5 s; K <= 4."""
-    known = [pose for step in range(HISTORY_POINTS, 0, -1) if (pose := _pose_at(history, step)) is not None]
+    known = [pose for step in range(HISTORY_POINTS, 0, -1) if (pose := pose_at(history, step)) is not None]
     return to_prompt_frame(np.array(known)[:, :2]) if known else np.zeros((0, 2))
 
 
 def history_acceleration(history: Trajectory) -> np.ndarray | None:
     """(2,) m/s2, ego frame: change between the last two half-second displacements; None without one second of history."""
-    half, one = _pose_at(history, 1), _pose_at(history, 2)
+    half, one = pose_at(history, 1), pose_at(history, 2)
     if half is None or one is None:
         return None
     newer, older = -half[:2], half[:2] - one[:2]
@@ -191,7 +191,7 @@ def history_acceleration(history: Trajectory) -> np.ndarray | None:
 
 def previous_action(history: Trajectory) -> str:
     """What the car did during the last second, in words; from the past alone."""
-    half, one = _pose_at(history, 1), _pose_at(history, 2)
+    half, one = pose_at(history, 1), pose_at(history, 2)
     if half is None or one is None:
         return "unknown"
     newer = float(np.hypot(*half[:2])) / HISTORY_STEP_S
@@ -213,7 +213,7 @@ def from_prompt_frame(xy: np.ndarray) -> np.ndarray:
     return np.stack([xy[..., 1], -xy[..., 0]], axis=-1)
 
 
-def _pose_at(history: Trajectory, step: int) -> np.ndarray | None:
+def pose_at(history: Trajectory, step: int) -> np.ndarray | None:
     """Pose `step` half seconds ago, or None when the history does not hold it."""
     rows = np.flatnonzero(np.abs(history.times_s + step * HISTORY_STEP_S) < 1e-6)
     return history.poses[rows[0]] if len(rows) and history.valid[rows[0]] else None
