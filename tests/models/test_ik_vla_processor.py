@@ -14,6 +14,7 @@ from eyesup.models.ik_vla.processor import (
     ProcessorConfig,
     TrajectoryNormalizer,
     fit_normalizer,
+    past_motion,
 )
 from eyesup.models.ik_vla.prompt import SPECIAL_TOKENS, PromptConfig
 from eyesup.nn.vision.images import ImageRule
@@ -197,6 +198,39 @@ def test_vision_ablation_hides_every_image():
     batch = processor([make_sample()], training=True)
     assert "images" not in batch
     assert batch["current_tokens"].shape == (1, N, 8) and not batch["current_tokens"].any()
+
+
+def driven(velocities: list[tuple[float, float]], now: tuple[float, float], yaw_rate: float = 0.0) -> Observation:
+    """An observation after half seconds of these mean velocities [m/s], newest first, turning steadily."""
+    steps = np.arange(1, len(velocities) + 1)
+    poses = np.column_stack([-0.5 * np.cumsum(velocities, axis=0), -0.5 * yaw_rate * steps])
+    return make_sample(0, ego=EgoStatus(now), history=Trajectory(poses, -0.5)).observation
+
+
+def test_past_motion_by_hand():
+    steady = past_motion(driven([(8.0, 0.0)] * 4, (8.0, 0.0), yaw_rate=0.25))
+    np.testing.assert_allclose(steady, [0] * 6 + [0.5] * 3 + [1] * 3, atol=1e-12)
+    # 2.5, 5.5, 6.5 m/s on average, then 8: +6 m/s2 up to now (a quarter second on), 2 and 6 m/s2 between half seconds.
+    changes = past_motion(driven([(6.5, 0.0), (5.5, 0.5), (2.5, 0.5), (9.0, 9.0)], (8.0, 0.0)))[:6]
+    np.testing.assert_allclose(changes * 3.0, [6, 0, 2, -1, 6, 0], atol=1e-12)
+
+
+def test_past_motion_says_what_it_does_not_know():
+    short = driven([(6.5, 0.0), (5.5, 0.0)], (8.0, 0.0), yaw_rate=0.25)
+    np.testing.assert_allclose(past_motion(short), [2, 0, 2 / 3, 0, 0, 0, 0.5, 0.5, 0, 1, 1, 0], atol=1e-12)
+    gap = replace(short, history=Trajectory(np.ones((4, 3)), -0.5, np.array([False, True, True, True])))
+    assert not past_motion(gap).any()
+
+
+def test_the_ego_vector_with_past_motion_and_in_the_ablation():
+    observation = driven([(6.5, 0.0), (5.5, 0.0), (2.5, 0.0)], (8.0, 0.0))
+    config = replace(CONFIG, past_motion=True)
+    vector = IKVLAProcessor(config)([Sample(observation)])["ego_vector"][0]
+    assert len(vector) == config.ego_dims == CONFIG.ego_dims + 12
+    np.testing.assert_allclose(vector[9:], past_motion(observation), rtol=1e-6)
+    assert torch.equal(vector[:9], IKVLAProcessor(CONFIG)([Sample(observation)])["ego_vector"][0])
+    blind = IKVLAProcessor(replace(config, prompt=PromptConfig(ego="none")))([Sample(observation)])["ego_vector"][0]
+    assert not blind[:6].any() and not blind[9:].any()
 
 
 def test_ego_vector_by_hand_and_in_the_ablation(processor):
