@@ -5,6 +5,7 @@ and step, so that it can be looked at (`eyesup world render NAME --seed SEED --s
 
 Run: python benchmarks/expert_safety.py --logs 240
 In parts: python benchmarks/expert_safety.py --scenarios merge give_way --keep runs/safety.jsonl
+Of logs that exist: python benchmarks/expert_safety.py --store runs/world/test
 """
 
 from __future__ import annotations
@@ -22,22 +23,24 @@ from typing import Any
 import numpy as np
 from kept import KeptResults
 
-from eyesup.geometry.boxes import box_corners, boxes_overlap
+from eyesup.data.world import WorldSource
 from eyesup.types import EyesUpError, Scene, SignalState
+from eyesup.world.contacts import AT_REST_MPS, contacts
 from eyesup.world.scenarios import SCENARIOS
 from eyesup.world.simulate import simulate
 from eyesup.world.twins import scene_route
 
 HARD_BRAKING_MPS2 = -6.0
-AT_LINE_M, AT_REST_MPS = 4.0, 0.05  # a stop at a stop sign counts this near its line
-COLLISION, FROM_BEHIND, RED, STOP, HARD = (
+AT_LINE_M = 4.0  # a stop at a stop sign counts this near its line
+COLLISION, FROM_BEHIND, STANDING, RED, STOP, HARD = (
     "collisions",
     "hit from behind",
+    "hit at rest",
     "red lights run",
     "stop signs run",
     "hard braking",
 )
-TITLES = (COLLISION, FROM_BEHIND, RED, STOP, HARD)
+TITLES = (COLLISION, FROM_BEHIND, STANDING, RED, STOP, HARD)
 
 Found = list[tuple[str, int]]
 """What went wrong, and at which step."""
@@ -45,20 +48,8 @@ Found = list[tuple[str, int]]
 
 def collisions(scene: Scene) -> Found:
     """Agents whose box ever overlaps the ego's, by who ran into whom."""
-    vehicle, poses = scene.vehicle, scene.ego_poses
-    ahead = np.stack([np.cos(poses[:, 2]), np.sin(poses[:, 2])], axis=-1)
-    centres = np.concatenate([poses[:, :2] + vehicle.rear_axle_to_center_m * ahead, poses[:, 2:]], axis=-1)
-    ego = box_corners(centres, vehicle.length_m, vehicle.width_m)
-    found: Found = []
-    agents = scene.agents
-    for i in range(len(agents)):
-        boxes = box_corners(agents.poses[i], float(agents.sizes[i, 0]), float(agents.sizes[i, 1]))
-        hits = np.flatnonzero(boxes_overlap(ego, boxes) & agents.valid[i])
-        if len(hits):
-            offset = agents.poses[i, hits[0], :2] - centres[hits[0], :2]
-            behind = float(offset @ ahead[hits[0]]) < -vehicle.length_m / 2
-            found.append((FROM_BEHIND if behind else COLLISION, int(hits[0])))
-    return found
+    kinds = [(FROM_BEHIND if c.behind else STANDING if c.at_rest else COLLISION, c.step) for c in contacts(scene)]
+    return sorted(kinds, key=lambda found: found[1])
 
 
 def signals_run(scene: Scene) -> Found:
@@ -85,11 +76,38 @@ def drive(name: str, seed: int, split: str) -> dict[str, Any]:
         scene = simulate(name, seed, split)
     except EyesUpError as error:
         return {"problem": str(error)}
+    return examine(scene) | {"cpu_s": time.process_time() - start}
+
+
+def examine(scene: Scene) -> dict[str, Any]:
+    """What went wrong in a log, and the metres driven."""
     step = int(scene.ego_accelerations[:, 0].argmin())
     hard = [(HARD, step)] if scene.ego_accelerations[step, 0] < HARD_BRAKING_MPS2 else []
     driven = float(np.linalg.norm(np.diff(scene.ego_poses[:, :2], axis=0), axis=1).sum())
     found = collisions(scene) + signals_run(scene) + hard
-    return {"found": found, "driven_m": driven, "cpu_s": time.process_time() - start}
+    return {"found": found, "driven_m": driven}
+
+
+def examine_store(folder: Path) -> None:
+    """The table of a generated store's logs."""
+    store = WorldSource(folder, images="none", with_map=False).store
+    print(f"{date.today()}  {folder}\n{heading()}")
+    everything, failures, by_name = Counter[str](), [], dict[str, Counter[str]]()
+    for key in store.keys:
+        scene = store.scene(key)
+        one = examine(scene) | {"cpu_s": 0.0}
+        add(by_name.setdefault(str(scene.tags["scenario"]), Counter()), one)
+        add(everything, one)
+        failures += [f"{key} step {step}: {what}" for what, step in one["found"] if what != HARD]
+    for name in sorted(by_name):
+        print(row(name, by_name[name]))
+    print("\n".join([row("all", everything), *failures]))
+
+
+def add(counts: Counter[str], one: dict[str, Any]) -> None:
+    """Count one log's result."""
+    counts.update(what for what, _ in one["found"])
+    counts.update({"logs": 1, "m": round(one["driven_m"]), "ms": round(1e3 * one["cpu_s"])})
 
 
 def main() -> None:
@@ -99,12 +117,16 @@ def main() -> None:
     parser.add_argument("--split", default="train")
     parser.add_argument("--scenarios", nargs="*", default=[], help="default: all")
     parser.add_argument("--keep", type=Path, help="file of results: what stands there is not driven again")
+    parser.add_argument("--store", type=Path, help="look at the logs of a generated store instead of driving any")
     options = parser.parse_args()
+    if options.store is not None:
+        examine_store(options.store)
+        return
     names, kept = options.scenarios or list(SCENARIOS), KeptResults(options.keep)
     print(
         f"{date.today()}  {platform.processor() or platform.machine()}  SUMO {version('libsumo')}  split {options.split}"
     )
-    print(f"{'scenario':22}{'logs':>6}{'km':>7}" + "".join(f"{title:>17}" for title in TITLES) + f"{'s/log':>8}")
+    print(heading())
     logs: dict[str, list[int]] = {name: [] for name in names}
     for index in range(
         options.logs
@@ -122,13 +144,16 @@ def main() -> None:
             if "problem" in one:
                 failures.append(f"{name} seed {seed}: {one['problem']}")
                 continue
-            counts.update(what for what, _ in one["found"])
-            counts.update({"logs": 1, "m": round(one["driven_m"]), "ms": round(1e3 * one["cpu_s"])})
+            add(counts, one)
             failures += [f"{name} seed {seed} step {step}: {what}" for what, step in one["found"]]
         print(row(name, counts), flush=True)
         everything += counts
     print(row("all", everything))
     print("\n".join(failures))
+
+
+def heading() -> str:
+    return f"{'scenario':22}{'logs':>6}{'km':>7}" + "".join(f"{title:>17}" for title in TITLES) + f"{'s/log':>8}"
 
 
 def row(name: str, counts: Counter[str]) -> str:
