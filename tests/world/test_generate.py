@@ -253,7 +253,7 @@ def test_a_full_disk_is_one_clear_error_and_keeps_what_is_finished(tmp_path, fak
 
 def test_what_comes_from_behind_is_generated_for_rigs_that_look_there(tmp_path):
     names = {
-        rig: {key.rsplit("-", 1)[1] for key in log_plan(config(tmp_path, logs=24, rig=rig, scenarios={}))}
+        rig: {key.rsplit("-", 1)[1] for key in log_plan(config(tmp_path, logs=len(SCENARIOS), rig=rig, scenarios={}))}
         for rig in ("front3", "surround6")
     }
     assert names["surround6"] == set(SCENARIOS)
