@@ -113,6 +113,33 @@ def test_every_kth_keyframe(tiny_store, tmp_path):
     assert [r["key"] for r in read_records(out / "records.jsonl")] == list(WorldSource(tiny_store).keys[::4])
 
 
+def test_pairs_are_evaluated_beside_the_keyframes(hand_store, tmp_path, capsys):
+    out = tmp_path / "eval"
+    planners = ("--planners", "constant_velocity", "constant_position")
+    assert main(["eval", str(hand_store), *planners, "--twins", "--no-expert", "--out", str(out)]) == 0
+    findings = {f["planner"]: f["rows"] for f in json.loads((out / "summary.json").read_text())["findings"]}
+    keys = [r["key"] for r in read_records(out / "records.jsonl") if r["planner"].startswith("constant velocity")]
+    assert sorted(keys) == sorted([*WorldSource(hand_store).keys, "train-0001-hand~removed@40"])
+    errors = {(r["planner"], r["key"]): r["ade_3s"] for r in read_records(out / "records.jsonl")}
+    rows = findings["ade_3s of pairs [m]"]
+    for planner, row in rows.items():
+        twin = errors[planner, "train-0001-hand~removed@40"]
+        assert row["without the cue"]["mean"] == pytest.approx(twin) and row["both"]["n"] == 1
+        assert row["both"]["mean"] == pytest.approx((errors[planner, "train-0001-hand@40"] + twin) / 2)
+    first, second = rows.values()
+    (difference,) = findings["ade_3s of pairs minus that of constant velocity + yaw rate [m]"].values()
+    assert difference["both"]["mean"] == pytest.approx(second["both"]["mean"] - first["both"]["mean"])
+    assert all(row["all"]["n"] == 6 for row in findings["ade_3s [m]"].values())  # the twins are not among the keyframes
+
+
+def test_a_store_without_twins_has_no_pairs(tiny_store, tmp_path, capsys):
+    assert (
+        main(["eval", str(tiny_store), "--planners", "constant_velocity", "--twins", "--out", str(tmp_path / "e")]) == 1
+    )
+    assert "generate the store with --twins" in capsys.readouterr().err
+    assert not (tmp_path / "e").exists()
+
+
 @pytest.mark.parametrize("option", ["--samples", "--every"])
 def test_nonsense_numbers_are_refused(option, tiny_store, tmp_path, capsys):
     assert main(["eval", str(tiny_store), option, "0", "--out", str(tmp_path)]) == 1

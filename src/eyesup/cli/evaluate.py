@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +14,11 @@ from eyesup import catalog
 from eyesup.cli.common import console, facts, print_finding, progress_bar, write_json
 from eyesup.data.source import SampleSource, subset
 from eyesup.data.world import WorldSource
+from eyesup.diagnostics import twin_pairs
 from eyesup.diagnostics.ego_status import PROTOCOL, differences, table
 from eyesup.diagnostics.vision_swap import blanked
 from eyesup.evaluation.openloop import evaluate
+from eyesup.evaluation.records import Record
 from eyesup.models.baselines.expert import ExpertReplay
 from eyesup.models.load import load_planner, shipped
 from eyesup.models.protocol import Planner
@@ -42,6 +45,7 @@ def evaluation(
     blank: bool = False,
     every: int = 1,
     expert: bool = True,
+    twins: bool = False,
 ) -> int:
     """Score planners on every keyframe of a store, and each against the first.
 
@@ -59,6 +63,7 @@ def evaluation(
         blank: Also evaluate each checkpoint with its images replaced by grey.
         every: Take every k-th keyframe.
         expert: Add the expert itself (privileged), as the floor.
+        twins: Also evaluate the store's pairs: the same moment with its cue and without it.
     """
     check_counts(samples, every)
     whole = WorldSource(store, with_map=False)
@@ -68,13 +73,20 @@ def evaluation(
     ]
     if blank:
         chosen += [(blanked(p), mark) for name, (p, mark) in zip(planners, list(chosen)) if name not in catalog.RULES]
+    paired = _pairs_of(store) if twins else None
     if expert:
         chosen.append((expert_of(source), ""))
-    by_planner = {}
+    by_planner, pairs_by_planner = {}, {}
     for planner, mark in chosen:
         with progress_bar(planner.name, len(source)) as advance:
             records = evaluate(planner, source, (0,), out / "records.jsonl", progress=advance, stamp=mark, each=each)
             by_planner[planner.name] = records
+        if paired is not None and not planner.privileged:
+            with progress_bar(f"{planner.name}, pairs", len(paired)) as advance:
+                records = evaluate(
+                    planner, paired, (0,), out / "records.jsonl", progress=advance, stamp=mark, each=each
+                )
+                pairs_by_planner[planner.name] = records
     findings = [
         Finding("openloop", f"{field} [{unit}]", PROTOCOL, table(by_planner, field, unit))
         for field, unit in COLUMNS.items()
@@ -82,11 +94,27 @@ def evaluation(
     if len(by_planner) > 1:
         title = f"ade_3s minus that of {next(iter(by_planner))}, paired [m]"
         findings.append(Finding("openloop", title, PROTOCOL, differences(by_planner, "ade_3s", "m")))
+    if pairs_by_planner:
+        findings += _pair_findings(pairs_by_planner)
     for finding in findings:
         print_finding(finding)
     write_json(out / "summary.json", {"findings": findings, "facts": facts(f"eyesup eval {store}")})
     console.print(f"records: {out / 'records.jsonl'}   summary: {out / 'summary.json'}")
     return 0
+
+
+def _pairs_of(store: Path) -> SampleSource:
+    """Every moment whose twin without the cue is stored, and that twin."""
+    whole = WorldSource(store, with_map=False, twins="also")
+    return subset(whole, [key for pair in twin_pairs.pairs(whole.keys).items() for key in pair])
+
+
+def _pair_findings(by_planner: Mapping[str, Sequence[Record]]) -> list[Finding]:
+    tables = {"ade_3s of pairs [m]": twin_pairs.table(by_planner, "ade_3s", "m")}
+    if len(by_planner) > 1:
+        title = f"ade_3s of pairs minus that of {next(iter(by_planner))} [m]"
+        tables[title] = twin_pairs.differences(by_planner, "ade_3s", "m")
+    return [Finding("openloop", title, twin_pairs.PROTOCOL, rows) for title, rows in tables.items()]
 
 
 def check_counts(samples: int | None, every: int) -> None:
