@@ -28,6 +28,7 @@ PlannerNames = Annotated[tuple[str, ...], tyro.conf.arg(aliases=("--checkpoint",
 
 COLUMNS = {"ade_3s": "m", "l2_at_1s": "m", "l2_at_2s": "m", "l2_at_3s": "m", "l2_at_avg": "m", "l2_cumulative_avg": "m",
            "collision_3s": "%"}  # fmt: skip
+COMPARED = ("ade_3s", "l2_at_3s")  # with the first planner, keyframe by keyframe; a cue is defined by the 3 s end point
 
 # Benchmark -> its command, which has options of its own: eyesup eval --benchmark NAME --help
 BENCHMARKS = {
@@ -91,9 +92,9 @@ def evaluation(
         Finding("openloop", f"{field} [{unit}]", PROTOCOL, table(by_planner, field, unit))
         for field, unit in COLUMNS.items()
     ]
-    if len(by_planner) > 1:
-        title = f"ade_3s minus that of {next(iter(by_planner))}, paired [m]"
-        findings.append(Finding("openloop", title, PROTOCOL, differences(by_planner, "ade_3s", "m")))
+    for field in COMPARED if len(by_planner) > 1 else ():
+        title = f"{field} minus that of {next(iter(by_planner))}, paired [m]"
+        findings.append(Finding("openloop", title, PROTOCOL, differences(by_planner, field, "m")))
     if pairs_by_planner:
         findings += _pair_findings(pairs_by_planner)
     for finding in findings:

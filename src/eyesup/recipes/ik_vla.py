@@ -235,7 +235,7 @@ def _groups(language_lr: float, ik_lr: float) -> tuple[GroupConfig, ...]:
 def ik_vla_tiny() -> IKVLARun:
     """IK-VLA of laptop size on cached encoder tokens."""
     train = TrainConfig(
-        steps=8000, batch_size=8, groups=_groups(1e-3, 1e-3), optimizer="muon", warmup_ratio=0.03, precision="bf16",
+        steps=24_000, batch_size=8, groups=_groups(1e-3, 1e-3), optimizer="muon", warmup_ratio=0.03, precision="bf16",
         ema_decay=0.999, log_every=50, validate_every=1000, checkpoint_every=500,
     )  # fmt: skip
     chosen = preset("tiny")
