@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eyesup.geometry.boxes import box_corners, boxes_overlap
+from eyesup.scoring.openloop import ego_corners
 from eyesup.types import Scene
 
 AT_REST_MPS = 0.05
@@ -30,18 +31,18 @@ class Contact:
 
 
 def contacts(scene: Scene) -> list[Contact]:
-    """One per agent that ever touches the ego, in the order of the agents."""
-    vehicle, poses = scene.vehicle, scene.ego_poses
-    ahead = np.stack([np.cos(poses[:, 2]), np.sin(poses[:, 2])], axis=-1)
-    centres = np.concatenate([poses[:, :2] + vehicle.rear_axle_to_center_m * ahead, poses[:, 2:]], axis=-1)
-    ego, agents = box_corners(centres, vehicle.length_m, vehicle.width_m), scene.agents
+    """One per agent that ever touches the ego, in the order of the agents; both are rectangles seen from above."""
+    vehicle, agents, headings = scene.vehicle, scene.agents, scene.ego_poses[:, 2]
+    ahead = np.stack([np.cos(headings), np.sin(headings)], axis=-1)
+    ego = ego_corners(scene.ego_poses, vehicle)
+    rear_m = vehicle.rear_axle_to_center_m - vehicle.length_m / 2  # where the rear bumper is, from the axle
     found = []
     for i in range(len(agents)):
         boxes = box_corners(agents.poses[i], float(agents.sizes[i, 0]), float(agents.sizes[i, 1]))
         steps = np.flatnonzero(boxes_overlap(ego, boxes) & agents.valid[i])
         if len(steps):
             step = int(steps[0])
-            offset = float((agents.poses[i, step, :2] - centres[step, :2]) @ ahead[step])
+            along_m = float((agents.poses[i, step, :2] - scene.ego_poses[step, :2]) @ ahead[step])
             at_rest = abs(float(scene.ego_velocities[step, 0])) < AT_REST_MPS
-            found.append(Contact(step, i, offset < -vehicle.length_m / 2, at_rest))
+            found.append(Contact(step, i, along_m < rear_m, at_rest))
     return found

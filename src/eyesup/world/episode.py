@@ -19,6 +19,7 @@ from eyesup.dynamics.lqr import Reference, track_step
 from eyesup.geometry.boxes import box_corners, boxes_overlap
 from eyesup.geometry.polygons import contains
 from eyesup.geometry.se2 import points_to_frame, to_frame
+from eyesup.scoring.openloop import ego_corners
 from eyesup.types import (
     AgentKind,
     Agents,
@@ -33,7 +34,6 @@ from eyesup.types import (
     Scene,
     SignalState,
     Trajectory,
-    VehicleGeometry,
 )
 from eyesup.world.agents_now import AgentsNow
 from eyesup.world.appearance import appearance_of
@@ -260,7 +260,7 @@ class Episode:
         )
 
     def _corners(self) -> Float64[np.ndarray, "4 2"]:
-        return _ego_corners(self.stage.ego.pose, self.stage.vehicle)
+        return ego_corners(self.stage.ego.pose, self.stage.vehicle)
 
     def _touched(self, corners: np.ndarray) -> tuple[AgentKind, int] | None:
         now = self._now
@@ -281,7 +281,7 @@ class Episode:
         path = np.repeat(ego.pose[None], len(TTC_TIMES_S), axis=0)
         path[:, :2] += float(ego.vx) * TTC_TIMES_S[:, None] * [np.cos(ego.heading), np.sin(ego.heading)]
         lengths, widths = near.sizes[:, :1].astype(float), near.sizes[:, 1:2].astype(float)
-        meets = boxes_overlap(_ego_corners(path, self.stage.vehicle)[None], box_corners(poses, lengths, widths)).any(
+        meets = boxes_overlap(ego_corners(path, self.stage.vehicle)[None], box_corners(poses, lengths, widths)).any(
             axis=0
         )
         return float(TTC_TIMES_S[meets.argmax()]) if meets.any() else float(np.inf)
@@ -406,13 +406,6 @@ class Episode:
             drawn = int(np.random.default_rng([self.seed, agent_id, 0x100C]).integers(2**32))
             self._looks[agent_id] = drawn if given is None else given
         return self._looks[agent_id]
-
-
-def _ego_corners(pose: Float64[np.ndarray, "*batch 3"], vehicle: VehicleGeometry) -> Float64[np.ndarray, "*batch 4 2"]:
-    """Corners of the ego's box from its rear-axle pose."""
-    ahead = np.stack([np.cos(pose[..., 2]), np.sin(pose[..., 2])], axis=-1)
-    centre = np.concatenate([pose[..., :2] + vehicle.rear_axle_to_center_m * ahead, pose[..., 2:]], axis=-1)
-    return box_corners(centre, vehicle.length_m, vehicle.width_m)
 
 
 def _inside(rings: tuple[np.ndarray, ...], points: Float64[np.ndarray, "Q 2"]) -> Bool[np.ndarray, "Q"]:
